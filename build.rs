@@ -1,1 +1,3 @@
+//! Builds the supervisor that is embedded in the binary.
+
 fn main() {}

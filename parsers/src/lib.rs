@@ -6,3 +6,11 @@
 mod report;
 
 pub use report::*;
+
+/// How the command ended, where known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+    TimedOut,
+}
