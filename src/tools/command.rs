@@ -27,19 +27,22 @@ pub(super) async fn run(
 
 /// The same for callers without a tool context: baseline, verification, `exec`.
 pub async fn run_in(sandbox: &dyn Sandbox, request: &ExecRequest, command: &str) -> Result<Ran, SandboxError> {
-    let mut harvest = Harvest { parser: Parser::new(None, Some(command)), kept: Kept::default() };
+    let mut harvest = Harvest { parser: Parser::new(None, Some(command), None), kept: Kept::default() };
     let output = sandbox.exec(request, &mut harvest).await?;
-    let report = harvest.parser.finish(output.outcome.as_exit());
+    if let Some(exit) = output.outcome.as_exit() {
+        harvest.parser.set_exit(exit);
+    }
+    let report = harvest.parser.finish();
     let text_cut = harvest.kept.left_out() > 0;
     Ok(Ran { output, report, kept: harvest.kept, text_cut })
 }
 
-struct Harvest<'a> {
-    parser: Parser<'a>,
+struct Harvest {
+    parser: Parser,
     kept: Kept,
 }
 
-impl OutputSink for Harvest<'_> {
+impl OutputSink for Harvest {
     fn chunk(&mut self, _stream: Stream, bytes: &[u8]) {
         self.parser.feed(bytes);
         self.kept.push(bytes);
