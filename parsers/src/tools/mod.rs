@@ -34,6 +34,7 @@ use crate::sink::Sink;
 use crate::window::Lines;
 
 mod gcc;
+mod ld;
 mod libtest;
 mod rust_panic;
 mod rustc;
@@ -41,7 +42,7 @@ mod rustc_json;
 
 /// In the order in which a line is offered: specific formats before general ones.
 pub(crate) const TOOLS: &[Tool] =
-    &[rustc_json::TOOL, rustc::TOOL, libtest::TOOL, rust_panic::TOOL, gcc::TOOL, gcc::CLANG];
+    &[rustc_json::TOOL, rustc::TOOL, libtest::TOOL, rust_panic::TOOL, ld::TOOL, gcc::TOOL, gcc::CLANG];
 
 /// What the engine must know about a tool.
 pub(crate) struct Tool {
