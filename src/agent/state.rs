@@ -12,6 +12,7 @@ use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus};
 use crate::feedback;
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{Block, Message, ModelResponse, Role, StopReason, ToolUse};
+use crate::snapshot::TreePath;
 use crate::task::{CheckResult, Task};
 
 /// Unverified submissions after which a run ends.
@@ -41,7 +42,7 @@ pub struct RunState {
     pub findings: Option<Arc<Report>>,
     pub tally: Vec<CheckTally>,
     /// Paths that check runs created: never part of the patch.
-    pub build_output: BTreeSet<String>,
+    pub build_output: BTreeSet<TreePath>,
     pub tree: Option<BlobId>,
     pub patch: Option<BlobId>,
     pub files_changed: Vec<String>,
@@ -80,8 +81,13 @@ pub struct CheckTally {
 pub enum Step {
     StartSandbox,
     RunBaseline,
-    CallModel { turn: u64 },
-    CallTool { token: CallToken, call: ToolUse },
+    CallModel {
+        turn: u64,
+    },
+    CallTool {
+        token: CallToken,
+        call: ToolUse,
+    },
     CaptureTree,
     Verify,
     Finish(RunOutcome),
@@ -295,8 +301,7 @@ impl RunState {
     }
 
     fn note_checks(&mut self, checks: &[CheckResult]) {
-        self.findings =
-            checks.iter().find(|check| !check.passed()).map(|check| Arc::new(check.report.clone()));
+        self.findings = checks.iter().find(|check| !check.passed()).map(|check| Arc::new(check.report.clone()));
         self.last_checks = Some(checks.to_vec());
     }
 
