@@ -92,7 +92,8 @@ explain_docker() {
     fi
     sudo=""
     [ "$(id -u)" = 0 ] || sudo="sudo "
-    start="${sudo}service docker start"
+    # Without systemd nothing would start the service; the daemon itself needs no init system.
+    start="${sudo}sh -c 'dockerd >$dockerd_log 2>&1 &'"
     [ ! -d /run/systemd/system ] || start="${sudo}systemctl start docker"
     if command -v dockerd >/dev/null; then
         stop 7 "Docker is installed but does not answer" "$start"
