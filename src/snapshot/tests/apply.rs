@@ -25,7 +25,8 @@ impl Story {
     /// Lays out a repository and copies it in; `edit` makes the tree after.
     pub(super) fn new(build: impl FnOnce(&Blobs) -> Manifest, edit: impl FnOnce(&Blobs, &mut Manifest)) -> Story {
         let blobs = Blobs::default();
-        let folder = tempfile::tempdir().unwrap();
+        // In memory where that can be had: an apply syncs a lot, and these stories are told some hundred times.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         for name in ["repo", "state"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }

@@ -222,3 +222,29 @@ fn ten_thousand_files_come_in() {
     }
     assert_eq!(copy(repo.path()).manifest.entries.len(), 10_100);
 }
+
+#[test]
+fn a_folder_swapped_for_a_link_while_it_is_read_shows_nothing_of_the_outside() {
+    let outside = tempfile::tempdir().unwrap();
+    fs::create_dir(outside.path().join("deep")).unwrap();
+    for file in ["a", "b", "deep/c"] {
+        fs::write(outside.path().join(file), "outside").unwrap();
+    }
+    let repo = tempfile::tempdir().unwrap();
+    let root = repo.path();
+    fs::create_dir_all(root.join("m/deep")).unwrap();
+    for file in ["m/a", "m/b", "m/deep/c", "z"] {
+        fs::write(root.join(file), file).unwrap();
+    }
+    let blobs = Blobs::default();
+    let swap = |bytes: &[u8]| {
+        if bytes == b"m/a" {
+            fs::rename(root.join("m"), outside.path().join("was-m")).unwrap();
+            symlink(outside.path(), root.join("m")).unwrap();
+        }
+        blobs.put(bytes)
+    };
+    let copied = copy_in(root, &CopyOptions::default(), &swap).unwrap();
+    assert_eq!(names(&copied.manifest), ["m", "m/a", "m/b", "m/deep", "m/deep/c", "z"]);
+    assert!(blobs.read(&crate::id::BlobId::of(b"outside")).is_err());
+}
