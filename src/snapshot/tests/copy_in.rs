@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Blobs, on_disk, path};
+use super::{Blobs, on_disk, path, scratch};
 use crate::snapshot::copy_in::{CopyError, CopyIn, CopyOptions, SkipReason, copy_in, target_state};
 use crate::snapshot::{Entry, Manifest};
 
@@ -214,7 +214,7 @@ fn a_file_of_three_gibibytes_is_refused_before_it_is_read() {
 
 #[test]
 fn ten_thousand_files_come_in() {
-    let repo = tempfile::tempdir().unwrap();
+    let repo = scratch();
     for folder in 0..100 {
         let at = repo.path().join(format!("d{folder}"));
         fs::create_dir(&at).unwrap();
