@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Blobs, as_git_sees, link, on_disk, path, tree};
+use super::{Blobs, as_git_sees, link, on_disk, path, scratch, tree};
 use crate::id::RunId;
 use crate::snapshot::apply::{ApplyError, Moved, Plan, Recovered, Refusal, Step, apply, plan, recover};
 use crate::snapshot::change::changes;
@@ -25,7 +25,7 @@ impl Story {
     /// Lays out a repository and copies it in; `edit` makes the tree after.
     pub(super) fn new(build: impl FnOnce(&Blobs) -> Manifest, edit: impl FnOnce(&Blobs, &mut Manifest)) -> Story {
         let blobs = Blobs::default();
-        let folder = tempfile::tempdir().unwrap();
+        let folder = scratch();
         for name in ["repo", "state"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }

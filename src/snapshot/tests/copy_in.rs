@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Blobs, on_disk, path};
+use super::{Blobs, on_disk, path, scratch};
 use crate::snapshot::copy_in::{CopyError, CopyIn, CopyOptions, SkipReason, copy_in, target_state};
 use crate::snapshot::{Entry, Manifest};
 
@@ -214,11 +214,37 @@ fn a_file_of_three_gibibytes_is_refused_before_it_is_read() {
 
 #[test]
 fn ten_thousand_files_come_in() {
-    let repo = tempfile::tempdir().unwrap();
+    let repo = scratch();
     for folder in 0..100 {
         let at = repo.path().join(format!("d{folder}"));
         fs::create_dir(&at).unwrap();
         (0..100).for_each(|file| fs::write(at.join(file.to_string()), b"x").unwrap());
     }
     assert_eq!(copy(repo.path()).manifest.entries.len(), 10_100);
+}
+
+#[test]
+fn a_folder_swapped_for_a_link_while_it_is_read_shows_nothing_of_the_outside() {
+    let outside = tempfile::tempdir().unwrap();
+    fs::create_dir(outside.path().join("deep")).unwrap();
+    for file in ["a", "b", "deep/c"] {
+        fs::write(outside.path().join(file), "outside").unwrap();
+    }
+    let repo = tempfile::tempdir().unwrap();
+    let root = repo.path();
+    fs::create_dir_all(root.join("m/deep")).unwrap();
+    for file in ["m/a", "m/b", "m/deep/c", "z"] {
+        fs::write(root.join(file), file).unwrap();
+    }
+    let blobs = Blobs::default();
+    let swap = |bytes: &[u8]| {
+        if bytes == b"m/a" {
+            fs::rename(root.join("m"), outside.path().join("was-m")).unwrap();
+            symlink(outside.path(), root.join("m")).unwrap();
+        }
+        blobs.put(bytes)
+    };
+    let copied = copy_in(root, &CopyOptions::default(), &swap).unwrap();
+    assert_eq!(names(&copied.manifest), ["m", "m/a", "m/b", "m/deep", "m/deep/c", "z"]);
+    assert!(blobs.read(&crate::id::BlobId::of(b"outside")).is_err());
 }

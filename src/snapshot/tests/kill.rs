@@ -109,3 +109,15 @@ fn a_conflict_after_the_kill_undoes_all_wherever_it_was() {
     }
     assert!(undone > 10 && finished > 0, "{undone} {finished}");
 }
+
+#[test]
+fn without_its_staging_folder_an_interrupted_apply_says_so_and_touches_nothing() {
+    let story = every_kind();
+    let plan = story.plan().unwrap();
+    let committed = steps() / 2;
+    story.apply(&plan, &mut killer(committed)).unwrap_err();
+    fs::remove_dir_all(story.repo().join(format!(".greenroom-apply-{}", story.run))).unwrap();
+    let before = on_disk(&story.repo());
+    assert!(matches!(recover(&story.state_dir()), Err(ApplyError::Stuck { .. })));
+    assert_eq!(on_disk(&story.repo()), before);
+}

@@ -56,6 +56,11 @@ impl Blobs {
     }
 }
 
+/// A folder in memory where that can be had: these stories sync and start over some hundred times.
+pub(super) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 pub(super) fn path(bytes: impl Into<Vec<u8>>) -> TreePath {
     TreePath::new(bytes).unwrap()
 }

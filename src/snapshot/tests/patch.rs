@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 
-use super::{Blobs, as_git_sees, link, tree};
+use super::{Blobs, as_git_sees, link, scratch, tree};
 use crate::id::BlobId;
 use crate::snapshot::change::changes;
 use crate::snapshot::copy_in::{CopyError, CopyOptions, target_state};
@@ -44,7 +44,7 @@ fn check(blobs: &Blobs, before: &Manifest, after: &Manifest) -> Result<(), Strin
     if text.is_empty() {
         return if as_git_sees(before) == as_git_sees(after) { Ok(()) } else { Err("an empty patch".into()) };
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch();
     blobs.lay_out(before, folder.path());
     git_apply(folder.path(), &text, false).map_err(|error| format!("{error}\n{text}"))?;
     let found = as_git_sees(&state(folder.path()));
@@ -144,7 +144,7 @@ fn out_of_time_or_space_a_patch_is_coarse_or_refused_but_never_wrong() {
     let after = tree([("a", blobs.file(0o644, text(2).as_bytes()))]);
     let limits = PatchLimits { diff_time_max: std::time::Duration::ZERO, ..PatchLimits::default() };
     let coarse = patch(&changes(&before, &after), &|id| blobs.read(id), limits).unwrap();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = scratch();
     blobs.lay_out(&before, folder.path());
     git_apply(folder.path(), &coarse, false).unwrap();
     assert_eq!(fs::read_to_string(folder.path().join("a")).unwrap(), text(2));
