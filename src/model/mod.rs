@@ -1,6 +1,7 @@
 //! The seam to language models: one request in, one complete answer out. One backend a file.
 
 pub mod anthropic;
+pub mod autofix;
 pub mod catalog;
 mod failure;
 pub mod http;
