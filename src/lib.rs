@@ -1,1 +1,23 @@
-//! x
+//! Greenroom runs a coding agent on a repository nobody has to trust. Modules in reading order:
+//! the vocabulary, the seams, the pure deciders, the adapters, and the edge.
+
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod message;
+pub mod task;
+
+pub mod model;
+pub mod sandbox;
+pub mod store;
+
+pub mod agent;
+pub mod context;
+pub mod feedback;
+pub mod snapshot;
+pub mod tools;
+pub mod verify;
+
+pub mod cli;
+pub mod config;
+pub mod output;

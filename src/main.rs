@@ -1,1 +1,3 @@
+//! Parse arguments, call, print, exit code.
+
 fn main() {}

@@ -1,0 +1,192 @@
+//! Everything that can happen in a run. The journal is a list of these, and a run's state is a fold over them.
+
+use greenroom_parsers::Report;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{BlobId, CallToken, RunId};
+use crate::message::{ModelResponse, ToolUse};
+use crate::snapshot::TreePath;
+use crate::task::{CheckResult, Outcome, Task};
+
+/// Raised when an old journal can no longer be folded as it stands.
+pub const JOURNAL_SCHEMA: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    RunStarted {
+        schema: u32,
+        greenroom: String,
+        run: RunId,
+        /// The repository's folder on the host, for people and for `apply`.
+        repo: String,
+        task: Task,
+        model: String,
+        limits: Limits,
+    },
+    SandboxStarted {
+        container: String,
+        image: String,
+        /// The image's content digest, so that a moved tag is noticed.
+        image_digest: String,
+        /// Hardening as seen from inside at start.
+        hardening: serde_json::Value,
+        /// Manifest of the tree as copied in.
+        pristine: BlobId,
+        files: u64,
+        bytes: u64,
+    },
+    BaselineFinished {
+        checks: Vec<CheckResult>,
+        /// Paths that the baseline run itself created.
+        build_output: Vec<TreePath>,
+        elapsed_ms: u64,
+    },
+    /// Committed before the request is sent, so that a crash cannot hide a charge.
+    ModelRequested {
+        turn: u64,
+        estimated_input_tokens: u64,
+    },
+    ModelResponded {
+        turn: u64,
+        response: ModelResponse,
+        /// `None` where the model's price is not known.
+        cost_usd: Option<f64>,
+        elapsed_ms: u64,
+    },
+    /// No answer for this turn; what class of error decides what follows.
+    ModelFailed {
+        turn: u64,
+        failure: ModelFailure,
+        detail: String,
+        elapsed_ms: u64,
+    },
+    ToolCallStarted {
+        token: CallToken,
+        call: ToolUse,
+    },
+    ToolCallFinished {
+        token: CallToken,
+        result: Box<ToolOutcome>,
+        elapsed_ms: u64,
+    },
+    /// What the run has made of the tree so far.
+    TreeCaptured {
+        /// Manifest of the pristine tree with the patch applied: build output left out.
+        tree: BlobId,
+        /// The unified diff from pristine to that tree.
+        patch: BlobId,
+        files_changed: Vec<String>,
+    },
+    /// The frozen checks in a clean container on the captured tree.
+    VerificationFinished {
+        checks: Vec<CheckResult>,
+        elapsed_ms: u64,
+    },
+    Finished {
+        outcome: RunOutcome,
+        elapsed_ms: u64,
+    },
+}
+
+/// Classes of [`crate::model::ModelError`] as the journal keeps them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelFailure {
+    Unavailable,
+    Authentication,
+    Quota,
+    ContextOverflow,
+    BadRequest,
+    Invalid,
+}
+
+/// What a tool call came to: told to the model either way. (A failure of ours ends the run instead.)
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ToolOutcome {
+    /// What the model reads; bounded.
+    pub content: String,
+    /// The call itself was refused or malformed. A command that ran and failed is not an error.
+    #[serde(default)]
+    pub is_error: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
+    /// The whole output of a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<BlobId>,
+    /// Results of `run_checks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<Vec<CheckResult>>,
+    /// Paths that a check run created.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub build_output: Vec<TreePath>,
+    /// The model asks to finish, with its summary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted: Option<String>,
+    /// Whether the call may have changed files.
+    #[serde(default)]
+    pub may_write: bool,
+}
+
+/// Where a run must stop by itself. `None` means no limit of that kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    pub steps_max: u64,
+    pub tokens_max: Option<u64>,
+    pub cost_usd_max: Option<f64>,
+    pub wall_time_max_ms: Option<u64>,
+    /// Each check run.
+    pub check_timeout_ms: u64,
+    /// Each `bash` call that names none.
+    pub command_timeout_ms: u64,
+    /// A request is never estimated longer than this.
+    pub context_tokens_max: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOutcome {
+    pub status: RunStatus,
+    /// One sentence for a person.
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    Verified,
+    Unverified,
+    Infeasible,
+    Limit,
+    Parked,
+    Failed,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            steps_max: 200,
+            tokens_max: None,
+            cost_usd_max: None,
+            wall_time_max_ms: None,
+            check_timeout_ms: 10 * 60 * 1000,
+            command_timeout_ms: 2 * 60 * 1000,
+            context_tokens_max: 100_000,
+        }
+    }
+}
+
+impl RunStatus {
+    pub fn exit_code(self) -> crate::error::ExitCode {
+        use crate::error::ExitCode;
+        match self {
+            RunStatus::Verified => ExitCode::Success,
+            RunStatus::Unverified => ExitCode::Unverified,
+            RunStatus::Infeasible => ExitCode::Infeasible,
+            RunStatus::Limit => ExitCode::Limit,
+            RunStatus::Parked => ExitCode::Parked,
+            RunStatus::Failed => ExitCode::Internal,
+        }
+    }
+}

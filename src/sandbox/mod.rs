@@ -1,0 +1,230 @@
+//! The seam to the place where untrusted code runs: start one, run commands and file calls in it, let it go.
+//!
+//! A command that fails is data ([`ExecOutput`]); `Err` means that the sandbox itself failed us.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CallToken, RunId};
+use crate::snapshot::Manifest;
+use crate::task::Outcome;
+
+/// Where the workspace is inside every sandbox.
+pub const WORKSPACE: &str = "/workspace";
+/// `$HOME` of every command.
+pub const HOME: &str = "/home/agent";
+
+/// User and group of every command.
+pub const AGENT_UID: u64 = 1000;
+
+/// Starts sandboxes. One implementation per kind of container engine.
+#[async_trait]
+pub trait Launcher: Send + Sync {
+    /// Starts a sandbox with an empty workspace, fills it with `tree`, and verifies its hardening from inside.
+    async fn start(&self, spec: &SandboxSpec, tree: TarStream) -> Result<Box<dyn Sandbox>, SandboxError>;
+}
+
+/// A tar archive, paths relative to the workspace, in chunks: what fills a new sandbox.
+pub type TarStream = futures_util::stream::BoxStream<'static, std::io::Result<bytes::Bytes>>;
+
+/// What to start. Everything here comes from the operator, nothing from the repository.
+#[derive(Debug, Clone)]
+pub struct SandboxSpec {
+    pub run: RunId,
+    /// A prepared image: it holds the supervisor, `/workspace` and `$HOME`.
+    pub image: ImageRef,
+    pub limits: ResourceLimits,
+    /// What commands see as their environment, complete: nothing else is inherited.
+    pub env: Vec<(String, String)>,
+    /// A host folder whose copy is readable at `/data`.
+    pub data: Option<std::path::PathBuf>,
+}
+
+/// A prepared image by name and content digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRef {
+    pub name: String,
+    pub digest: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceLimits {
+    /// Memory and swap together.
+    pub memory_bytes: u64,
+    pub pids: u32,
+    /// Thousandths of a CPU.
+    pub cpu_millis: u32,
+    /// `/tmp`, in memory.
+    pub tmp_bytes: u64,
+    /// The largest file a command may write.
+    pub file_bytes: u64,
+}
+
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// What is known of it, for the journal.
+    fn facts(&self) -> &SandboxFacts;
+
+    /// Runs one command to its end. Output goes to `sink` as it comes, stdout and stderr in their order.
+    async fn exec(&self, command: &ExecRequest, sink: &mut dyn OutputSink) -> Result<ExecOutput, SandboxError>;
+
+    /// Reads a whole file of at most `bytes_max`.
+    async fn read(&self, path: &str, bytes_max: u64) -> Result<Result<Vec<u8>, FileError>, SandboxError>;
+
+    /// Replaces or creates a file atomically, with parent folders. `expect`, where given, is the hash the file must
+    /// still have.
+    async fn write(
+        &self,
+        path: &str,
+        content: &[u8],
+        expect: Option<&crate::id::BlobId>,
+    ) -> Result<Result<(), FileError>, SandboxError>;
+
+    async fn list(&self, request: &ListRequest) -> Result<Result<Listing, FileError>, SandboxError>;
+
+    async fn search(&self, request: &SearchRequest) -> Result<Result<SearchResult, FileError>, SandboxError>;
+
+    /// Every path of the workspace with mode, size and content hash.
+    async fn walk(&self) -> Result<Manifest, SandboxError>;
+
+    /// Ends it and removes what it owned. Called at the end of every run; idempotent.
+    async fn stop(&self) -> Result<(), SandboxError>;
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SandboxFacts {
+    pub container: String,
+    pub image: ImageRef,
+    /// As seen by a command inside: uid, capabilities, seccomp, limits.
+    pub hardening: serde_json::Value,
+}
+
+#[derive(Debug, Clone)]
+pub struct ExecRequest {
+    /// The step this belongs to; the supervisor refuses to run one token twice.
+    pub token: CallToken,
+    pub argv: Vec<String>,
+    /// Absolute, inside the container.
+    pub cwd: String,
+    /// Beside the sandbox's own environment; later entries win.
+    pub env: Vec<(String, String)>,
+    pub timeout: Duration,
+    /// Beyond this the command is killed and the outcome is `output_limit`.
+    pub output_bytes_max: u64,
+}
+
+impl ExecRequest {
+    /// `sh -c COMMAND` in the workspace, with the usual output limit of 1 GiB.
+    pub fn shell(token: CallToken, command: &str, timeout: Duration) -> Self {
+        ExecRequest {
+            token,
+            argv: vec!["/bin/sh".into(), "-c".into(), command.into()],
+            cwd: WORKSPACE.into(),
+            env: Vec::new(),
+            timeout,
+            output_bytes_max: 1 << 30,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Takes output as it arrives. Bounded by what the implementation chooses to keep.
+pub trait OutputSink: Send {
+    fn chunk(&mut self, stream: Stream, bytes: &[u8]);
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecOutput {
+    pub outcome: Outcome,
+    pub duration: Duration,
+    pub stdout_bytes: u64,
+    pub stderr_bytes: u64,
+    /// Processes that outlived the command's leader and were killed.
+    pub stragglers_killed: u32,
+}
+
+/// A file call that could not be done; the model can act on it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    #[error("`{path}` does not exist")]
+    NotFound { path: String },
+    #[error("`{path}` is a directory")]
+    IsDirectory { path: String },
+    #[error("`{path}` is not a directory")]
+    NotDirectory { path: String },
+    #[error("`{path}` is not a regular file")]
+    NotRegular { path: String },
+    #[error("permission denied: `{path}`")]
+    Permission { path: String },
+    #[error("`{path}` has {bytes} bytes, more than {bytes_max}")]
+    TooLarge { path: String, bytes: u64, bytes_max: u64 },
+    #[error("`{path}` changed meanwhile")]
+    Changed { path: String },
+    #[error("{detail}")]
+    Invalid { detail: String },
+}
+
+#[derive(Debug, Clone)]
+pub struct ListRequest {
+    pub path: String,
+    /// A glob on the path relative to `path`; `None` lists direct children only.
+    pub pattern: Option<String>,
+    pub entries_max: u32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Paths relative to the listed folder, folders with a trailing `/`, sorted.
+    pub entries: Vec<String>,
+    pub truncated: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct SearchRequest {
+    /// A regular expression (Rust `regex` syntax), matched line by line.
+    pub pattern: String,
+    pub path: String,
+    /// A glob on file names or relative paths.
+    pub glob: Option<String>,
+    pub matches_max: u32,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SearchResult {
+    pub matches: Vec<SearchMatch>,
+    pub truncated: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchMatch {
+    /// Relative to the workspace where it lies there.
+    pub path: String,
+    pub line: u32,
+    /// The line, at most 400 bytes of it.
+    pub text: String,
+}
+
+/// The sandbox failed us, not the command in it.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    #[error("no container engine: {detail}")]
+    NoEngine { detail: String },
+    #[error("image `{image}` cannot be had: {detail}")]
+    Image { image: String, detail: String },
+    /// A confinement did not stick: refusing to run without it.
+    #[error("hardening refused: {detail}")]
+    Hardening { detail: String },
+    #[error("cannot start the sandbox: {detail}")]
+    Start { detail: String },
+    #[error("sandbox lost: {detail}")]
+    Lost { detail: String },
+    #[error("the container engine did not answer within {seconds} s: {what}")]
+    Deadline { what: String, seconds: u64 },
+}

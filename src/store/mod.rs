@@ -1,0 +1,26 @@
+//! The seam to durable state: an append-only journal of events and content-addressed blobs.
+
+mod blobs;
+mod journal;
+mod run_dir;
+
+use std::io;
+
+pub use blobs::Blobs;
+pub use journal::{JournalError, Record, read_journal};
+pub use run_dir::{RunDir, RunStore, StoreError, list_runs};
+
+use crate::event::Event;
+use crate::id::BlobId;
+
+/// Where one run's history is kept. Single writer.
+pub trait Store: Send + Sync {
+    /// Writes the event and syncs it; it is committed when this returns. An error means that nothing may be acted on.
+    fn append(&self, event: &Event) -> io::Result<()>;
+
+    /// Stores bytes under their hash; they are durable when this returns.
+    fn put_blob(&self, bytes: &[u8]) -> io::Result<BlobId>;
+
+    /// The bytes, verified against their name.
+    fn blob(&self, id: &BlobId) -> io::Result<Vec<u8>>;
+}
