@@ -27,7 +27,7 @@ pub mod messages;
 pub use bytes::ByteString;
 pub use files::*;
 pub use frames::{Chunk, Frame, FrameKind, FrameReader, PAYLOAD_BYTES_MAX, PROTOCOL_VERSION, Stream};
-pub use hardening::Hardening;
+pub use hardening::{Credentials, Hardening};
 pub use messages::*;
 
 /// Unacknowledged bytes of one call after which its output is no longer read.

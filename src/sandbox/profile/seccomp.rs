@@ -73,7 +73,7 @@ const ALLOWED: &[Group] = &[
             rmdir stat statfs statx symlink symlinkat sync syncfs sync_file_range truncate umask unlink unlinkat \
             utime utimensat utimes",
     },
-    Group { reason: "FIFOs; devices need a capability that nobody here has", names: "mknod mknodat", },
+    Group { reason: "FIFOs; devices need a capability that nobody here has", names: "mknod mknodat" },
     Group {
         reason: "extended attributes: archivers and package managers copy them",
         names: "fgetxattr flistxattr fremovexattr fsetxattr getxattr lgetxattr listxattr llistxattr lremovexattr \

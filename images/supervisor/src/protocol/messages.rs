@@ -44,6 +44,9 @@ pub enum Request {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exec {
+    /// The host's own name for this call, at most 128 bytes; a token that was used before is refused as
+    /// `duplicate_call`, whoever uses it and under whatever call id.
+    pub token: String,
     /// Program and arguments. A program without `/` is looked up in the PATH of `env`.
     pub argv: Vec<ByteString>,
     pub cwd: ByteString,
@@ -119,7 +122,7 @@ pub enum RemoveDepth {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Response {
-    HelloAck(HelloAck),
+    HelloAck(Box<HelloAck>),
     Renewed,
     Finished(Finished),
     ReadDone(ReadDone),
@@ -157,9 +160,7 @@ pub enum Response {
         unreadable: u64,
         cut: bool,
     },
-    Removed {
-        entries: u64,
-    },
+    Removed,
     /// The call did not happen, or broke off. With call 0: a frame was refused (`stale_epoch`, `bad_request`).
     Failed {
         error: CallError,
@@ -177,7 +178,7 @@ impl Response {
             | Self::ListDone { .. }
             | Self::SearchDone { .. }
             | Self::WalkDone { .. }
-            | Self::Removed { .. }
+            | Self::Removed
             | Self::Failed { .. } => true,
             Self::HelloAck(_)
             | Self::Renewed
@@ -201,9 +202,11 @@ pub struct HelloAck {
     pub hardening: Hardening,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallState {
     pub call: u64,
+    /// Of an `Exec`.
+    pub token: Option<String>,
     pub state: CallPhase,
 }
 
@@ -219,6 +222,8 @@ pub struct Finished {
     pub outcome: Outcome,
     pub sweep: Sweep,
     pub duration_ms: u64,
+    /// Out-of-memory kills the container's counter rose by meanwhile, whatever the outcome.
+    pub oom_kills: u64,
     pub stdout: StreamTotals,
     pub stderr: StreamTotals,
 }
@@ -236,12 +241,11 @@ pub enum Outcome {
     TimedOut,
     /// `Cancel` came before it ended.
     Cancelled,
-    /// The kernel killed the command or something below it, or did so in the same container while it ran (`shared`: other
-    /// commands ran too, so it may have been one of theirs). `code` is the leader's own, where it still exited.
+    /// The command failed, and the kernel killed for want of memory in this container meanwhile. `shared`: other commands
+    /// ran too, so it may have been one of theirs. Code or signal are the leader's own.
     OutOfMemory {
         code: Option<i32>,
         signal: Option<i32>,
-        kills: u64,
         shared: bool,
     },
     OutputLimit,
