@@ -2,7 +2,11 @@
 //!
 //! A command that fails is data ([`ExecOutput`]); `Err` means that the sandbox itself failed us.
 
+mod commands;
 mod connect;
+mod data;
+mod docker;
+mod files;
 mod link;
 mod profile;
 
@@ -16,6 +20,7 @@ use crate::snapshot::Manifest;
 use crate::task::Outcome;
 
 pub use connect::{Engine, EngineFacts};
+pub use docker::{DockerLauncher, LEASE};
 
 /// Where the workspace is inside every sandbox.
 pub const WORKSPACE: &str = "/workspace";
