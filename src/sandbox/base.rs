@@ -7,10 +7,10 @@ use bollard::query_parameters::{CreateImageOptions, TagImageOptions};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio_util::io::ReaderStream;
 
+use super::SandboxError;
 use super::connect::{CALL, Engine, within};
 use super::image::{Progress, inspect, next_within, pull};
 use super::toolchain::Toolchain;
-use super::SandboxError;
 
 pub(super) const REPOSITORY: &str = "greenroom/base";
 /// Bootstraps a root file system and writes it to stdout as a tar.
@@ -33,7 +33,10 @@ pub(super) async fn ensure(
     if !local {
         progress(&format!("pulling base image `{}`", base.pull));
         if let Err(reason) = pull(engine, &base.pull, progress).await {
-            progress(&format!("no registry gives `{}` ({reason}); making the base from this machine's package mirror", base.pull));
+            progress(&format!(
+                "no registry gives `{}` ({reason}); making the base from this machine's package mirror",
+                base.pull
+            ));
             return bootstrap(engine, &base.suite, &tag, progress).await.map(|()| tag);
         }
     }
@@ -99,7 +102,8 @@ async fn bootstrap(engine: &Engine, suite: &str, tag: &str, progress: Progress<'
         (false, _) => {
             // What was imported until then is half a system.
             if inspect(engine, tag).await?.is_some() {
-                let removal = engine.docker.remove_image(tag, None::<bollard::query_parameters::RemoveImageOptions>, None);
+                let removal =
+                    engine.docker.remove_image(tag, None::<bollard::query_parameters::RemoveImageOptions>, None);
                 within("remove image", CALL, removal, failed).await?;
             }
             Err(failed(format!("the package mirror gave no base either:\n{log}")))

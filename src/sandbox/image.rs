@@ -80,7 +80,11 @@ impl Images {
         Ok(ImageRef { name: name.to_owned(), digest: image.id.unwrap_or_default() })
     }
 
-    async fn ensure_toolchain(&self, toolchain: &Toolchain, progress: Progress<'_>) -> Result<ImageInspect, SandboxError> {
+    async fn ensure_toolchain(
+        &self,
+        toolchain: &Toolchain,
+        progress: Progress<'_>,
+    ) -> Result<ImageInspect, SandboxError> {
         if let Some(image) = inspect(&self.engine, &toolchain.tag()).await? {
             return Ok(image);
         }
@@ -96,7 +100,10 @@ impl Images {
         progress(&format!("pulling image `{name}`"));
         let missing = |detail: String| SandboxError::Image { image: name.to_owned(), detail };
         pull(&self.engine, name, progress).await.map_err(|reason| {
-            missing(format!("it is not on this engine, and pulling failed: {reason} (toolchains: {})", Toolchain::names()))
+            missing(format!(
+                "it is not on this engine, and pulling failed: {reason} (toolchains: {})",
+                Toolchain::names()
+            ))
         })?;
         inspect(&self.engine, name).await?.ok_or_else(|| missing("pulled, yet not there".to_owned()))
     }
@@ -146,8 +153,7 @@ impl Images {
     pub async fn remove(&self, name: &str) -> Result<Vec<String>, SandboxError> {
         let options = ListImagesOptions { all: false, ..Default::default() };
         let failed = |detail| SandboxError::Image { image: name.to_owned(), detail };
-        let images =
-            within("list images", SLOW_CALL, self.engine.docker.list_images(Some(options)), failed).await?;
+        let images = within("list images", SLOW_CALL, self.engine.docker.list_images(Some(options)), failed).await?;
         let toolchain = Toolchain::named(name).map(|toolchain| format!("greenroom/{}:", toolchain.name));
         let mut removed = Vec::new();
         for image in images {

@@ -11,11 +11,11 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 
+use super::SandboxError;
 use super::connect::{Engine, SLOW_CALL, within};
 use super::docker::Container;
 use super::image::{Progress, inspect};
 use super::profile::SUPERVISOR;
-use super::SandboxError;
 
 pub(super) const REPOSITORY: &str = "greenroom/prepared";
 /// The name the image was asked for by.
@@ -143,7 +143,9 @@ fn additions(passwd: Option<Vec<u8>>, group: Option<Vec<u8>>) -> std::io::Result
 fn with_line(content: Option<Vec<u8>>, line: &str) -> Option<Vec<u8>> {
     let mut content = content?;
     let id = SANDBOX_ID.to_string();
-    let taken = content.split(|&byte| byte == b'\n').any(|known| known.split(|&byte| byte == b':').nth(2) == Some(id.as_bytes()));
+    let taken = content
+        .split(|&byte| byte == b'\n')
+        .any(|known| known.split(|&byte| byte == b':').nth(2) == Some(id.as_bytes()));
     if taken {
         return None;
     }

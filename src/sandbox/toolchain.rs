@@ -7,9 +7,9 @@ use std::time::Duration;
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{BuildImageOptions, TagImageOptions};
 
+use super::SandboxError;
 use super::connect::{CALL, Engine, within};
 use super::image::{Progress, inspect, next_within};
-use super::SandboxError;
 
 /// A build step may compile for long without a word.
 const BUILD_SILENCE_MAX: Duration = Duration::from_secs(15 * 60);
@@ -52,6 +52,9 @@ struct Definition {
     description: String,
     base: Base,
     environment: toml::Table,
+    /// Beside them where there is no network, so that package managers say so at once.
+    #[serde(default)]
+    offline: toml::Table,
 }
 
 #[derive(serde::Deserialize)]
@@ -73,13 +76,15 @@ impl Toolchain {
         self.definition().description
     }
 
-    /// What every command sees, complete.
+    /// What every command sees, complete, where there is no network.
     pub fn environment(&self) -> Vec<(String, String)> {
         let text = |value: toml::Value| match value {
             toml::Value::String(text) => text,
             other => other.to_string(),
         };
-        self.definition().environment.into_iter().map(|(name, value)| (name, text(value))).collect()
+        let definition = self.definition();
+        let variables = definition.environment.into_iter().chain(definition.offline);
+        variables.map(|(name, value)| (name, text(value))).collect()
     }
 
     pub(super) fn base(&self) -> Base {
@@ -151,7 +156,8 @@ pub(super) async fn build(
             log.push_back(line.to_owned());
         }
     }
-    let latest = TagImageOptions { repo: Some(format!("greenroom/{}", toolchain.name)), tag: Some("latest".to_owned()) };
+    let latest =
+        TagImageOptions { repo: Some(format!("greenroom/{}", toolchain.name)), tag: Some("latest".to_owned()) };
     within("tag image", CALL, engine.docker.tag_image(&tag, Some(latest)), failed).await?;
     let built = inspect(engine, &tag).await?;
     built.ok_or_else(|| failed(format!("the build ended without an image: {}", Vec::from(log).join("\n"))))
