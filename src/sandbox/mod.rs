@@ -2,6 +2,18 @@
 //!
 //! A command that fails is data ([`ExecOutput`]); `Err` means that the sandbox itself failed us.
 
+mod base;
+mod commands;
+mod connect;
+mod data;
+mod docker;
+mod files;
+mod image;
+mod link;
+mod prepared;
+mod profile;
+mod toolchain;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +22,11 @@ use serde::{Deserialize, Serialize};
 use crate::id::{CallToken, RunId};
 use crate::snapshot::Manifest;
 use crate::task::Outcome;
+
+pub use connect::{Engine, EngineFacts};
+pub use docker::{DockerLauncher, LEASE};
+pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
+pub use toolchain::{TOOLCHAINS, Toolchain};
 
 /// Where the workspace is inside every sandbox.
 pub const WORKSPACE: &str = "/workspace";
@@ -225,6 +242,9 @@ pub enum SandboxError {
     Start { detail: String },
     #[error("sandbox lost: {detail}")]
     Lost { detail: String },
+    /// The sandbox is well, and cannot do this one thing.
+    #[error("the sandbox cannot {what}: {detail}")]
+    Refused { what: String, detail: String },
     #[error("the container engine did not answer within {seconds} s: {what}")]
     Deadline { what: String, seconds: u64 },
 }
