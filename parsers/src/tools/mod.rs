@@ -81,7 +81,7 @@ pub(crate) enum LineShape {
 }
 
 /// Reads one tool's output. See the module's text for the contract.
-pub(crate) trait Reader {
+pub(crate) trait Reader: Send {
     /// Reads the block that starts at `lines.first()` and answers how many lines it took; 0 if it is not its own.
     fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize;
 
