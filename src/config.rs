@@ -160,7 +160,7 @@ pub struct RunConfig {
 impl RunConfig {
     pub fn resolve(repo: &Path, typed: Typed, file: FileConfig) -> Result<Self> {
         let repo = repository(repo)?;
-        let defaults = default_limits();
+        let defaults = Limits::default();
         let limits = Limits {
             steps_max: typed.steps.or(file.steps).unwrap_or(defaults.steps_max),
             tokens_max: typed.tokens_max.or(file.tokens_max),
@@ -180,17 +180,6 @@ impl RunConfig {
             resources: resources(&file.sandbox),
             env: env.into_iter().collect(),
         })
-    }
-}
-
-fn default_limits() -> Limits {
-    Limits {
-        steps_max: 200,
-        tokens_max: None,
-        cost_usd_max: None,
-        wall_time_max_ms: None,
-        check_timeout_ms: 600_000,
-        command_timeout_ms: 120_000,
     }
 }
 

@@ -80,8 +80,13 @@ pub struct CheckTally {
 pub enum Step {
     StartSandbox,
     RunBaseline,
-    CallModel { turn: u64 },
-    CallTool { token: CallToken, call: ToolUse },
+    CallModel {
+        turn: u64,
+    },
+    CallTool {
+        token: CallToken,
+        call: ToolUse,
+    },
     CaptureTree,
     Verify,
     Finish(RunOutcome),
@@ -292,8 +297,7 @@ impl RunState {
     }
 
     fn note_checks(&mut self, checks: &[CheckResult]) {
-        self.findings =
-            checks.iter().find(|check| !check.passed()).map(|check| Arc::new(check.report.clone()));
+        self.findings = checks.iter().find(|check| !check.passed()).map(|check| Arc::new(check.report.clone()));
         self.last_checks = Some(checks.to_vec());
     }
 

@@ -1,8 +1,14 @@
 //! The command line: one subcommand a file, each an `Args` and a `run`.
 
+pub mod diff;
 pub mod parse;
+mod past;
+pub mod runs;
+pub mod show;
 pub mod toolchain;
 pub mod values;
+
+use past::{Past, found};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -35,6 +41,9 @@ State, cache and configuration follow XDG; GREENROOM_HOME puts all three in one 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Parse(parse::ParseArgs),
+    Runs(runs::RunsArgs),
+    Show(show::ShowArgs),
+    Diff(diff::DiffArgs),
 }
 
 /// What every command gets.
@@ -52,6 +61,9 @@ impl Context {
 pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode> {
     match command {
         Command::Parse(args) => parse::run(args, context).await,
+        Command::Runs(args) => runs::run(args, context).await,
+        Command::Show(args) => show::run(args, context).await,
+        Command::Diff(args) => diff::run(args, context).await,
     }
 }
 

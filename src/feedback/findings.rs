@@ -65,28 +65,29 @@ fn is_error(diagnostic: &Diagnostic) -> bool {
 fn is_failing(test: &TestCase) -> bool {
     match test.status {
         TestStatus::Failed | TestStatus::Error | TestStatus::Timeout => true,
-        TestStatus::Passed
-        | TestStatus::Skipped
-        | TestStatus::Xfailed
-        | TestStatus::Xpassed
-        | TestStatus::NotRun => false,
+        TestStatus::Passed | TestStatus::Skipped | TestStatus::Xfailed | TestStatus::Xpassed | TestStatus::NotRun => {
+            false
+        }
     }
 }
 
 /// A trace at the place of an error or failing test is its detail, not a finding of its own.
 fn same_place(finding: &Finding, trace: &Finding) -> bool {
     finding.file.is_some() && finding.file == trace.file && finding.line == trace.line
-        || finding.kind == FindingKind::FailedTest && !trace.message.is_empty() && finding.message.contains(&trace.message)
+        || finding.kind == FindingKind::FailedTest
+            && !trace.message.is_empty()
+            && finding.message.contains(&trace.message)
 }
 
 fn of_diagnostic(diagnostic: &Diagnostic, kind: FindingKind) -> Finding {
     let code = diagnostic.code.as_deref().map(|code| format!(" {code}")).unwrap_or_default();
-    let notes = diagnostic.related.iter().take(RELATED_SHOWN).filter(|note| !note.message.is_empty()).map(|note| {
-        match (&note.file, note.line) {
-            (Some(file), Some(line)) => format!("{file}:{line}: {}", note.message),
-            (Some(_), None) | (None, Some(_)) | (None, None) => note.message.clone(),
-        }
-    });
+    let notes =
+        diagnostic.related.iter().take(RELATED_SHOWN).filter(|note| !note.message.is_empty()).map(|note| {
+            match (&note.file, note.line) {
+                (Some(file), Some(line)) => format!("{file}:{line}: {}", note.message),
+                (Some(_), None) | (None, Some(_)) | (None, None) => note.message.clone(),
+            }
+        });
     Finding {
         kind,
         title: format!("{}{code}", diagnostic.source),

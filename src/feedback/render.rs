@@ -56,7 +56,9 @@ pub fn sources_wanted(reports: &[&Report]) -> Vec<SourceWanted> {
         for line in lines {
             let (first, last) = (line.saturating_sub(LINES_AROUND).max(1), line.saturating_add(LINES_AROUND));
             match wanted.last_mut() {
-                Some(SourceWanted { file: before, last: end, .. }) if *before == file && first <= *end + 1 => *end = last,
+                Some(SourceWanted { file: before, last: end, .. }) if *before == file && first <= *end + 1 => {
+                    *end = last
+                }
                 _ => wanted.push(SourceWanted { file: file.clone(), first, last }),
             }
         }
@@ -122,7 +124,8 @@ pub fn render_command(outcome: Outcome, report: &Report, output: &str, cut: bool
 pub fn render_verification(results: &[CheckResult], baseline: Option<&[CheckResult]>, green_before: bool) -> String {
     let baseline: Vec<&Report> = baseline.unwrap_or_default().iter().map(|check| &check.report).collect();
     let delta = Delta::new(&baseline, None);
-    let mut text = String::from("Not accepted: the checks ran in a clean container on the original tree plus your patch.\n");
+    let mut text =
+        String::from("Not accepted: the checks ran in a clean container on the original tree plus your patch.\n");
     if green_before {
         text.push_str(
             "They passed in your sandbox, so something they need is not in the patch: an ignored or generated file, \
@@ -324,8 +327,7 @@ mod tests {
     #[test]
     fn a_long_output_keeps_both_ends() {
         let output: String = (0..5000).map(|n| format!("line {n}\n")).collect();
-        let text =
-            render_command(Outcome::Exited { code: 0 }, &Report::default(), &output, false, &Delta::default());
+        let text = render_command(Outcome::Exited { code: 0 }, &Report::default(), &output, false, &Delta::default());
         assert!(text.contains("line 0\n") && text.contains("line 4999") && text.contains("bytes left out"));
         assert!(text.len() < OUTPUT_BYTES_MAX + 200);
     }

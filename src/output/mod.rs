@@ -4,10 +4,12 @@
 
 pub mod escape;
 pub mod human;
+pub mod jsonl;
 
 pub mod junit;
 pub mod report;
 pub mod sarif;
+pub mod summary;
 mod terminal;
 
 pub use terminal::{Colour, Live, Surface};

@@ -17,11 +17,7 @@ pub struct Ran {
 /// Kept at each end of an output; what lies between is parsed and counted, not kept.
 const END_BYTES_MAX: usize = 2 << 20;
 
-pub(super) async fn run(
-    context: &ToolContext<'_>,
-    request: &ExecRequest,
-    command: &str,
-) -> Result<Ran, ToolFailure> {
+pub(super) async fn run(context: &ToolContext<'_>, request: &ExecRequest, command: &str) -> Result<Ran, ToolFailure> {
     Ok(run_in(context.sandbox, request, command).await?)
 }
 

@@ -138,9 +138,6 @@ mod tests {
     fn the_answer_shows_the_place() {
         let before = "1\n2\n3\n4\n5\n6\n";
         let after = "1\n2\n3\nfour\n5\n6\n";
-        assert_eq!(
-            told("a", before, after, 1),
-            "edited a\n     2\t2\n     3\t3\n     4\tfour\n     5\t5\n     6\t6\n"
-        );
+        assert_eq!(told("a", before, after, 1), "edited a\n     2\t2\n     3\t3\n     4\tfour\n     5\t5\n     6\t6\n");
     }
 }

@@ -78,10 +78,7 @@ pub(crate) async fn paths(sandbox: &dyn Sandbox) -> Result<BTreeSet<String>, San
 }
 
 /// Lines that a report points at. A place that cannot be read is left out: it is a help, not evidence.
-async fn read_sources(
-    sandbox: &dyn Sandbox,
-    wanted: &[SourceWanted],
-) -> Result<Vec<SourceLines>, SandboxError> {
+async fn read_sources(sandbox: &dyn Sandbox, wanted: &[SourceWanted]) -> Result<Vec<SourceLines>, SandboxError> {
     let mut sources = Vec::new();
     for place in wanted {
         let Ok(bytes) = sandbox.read(&absolute(&place.file), SOURCE_BYTES_MAX).await? else { continue };

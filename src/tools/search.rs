@@ -45,9 +45,7 @@ pub(super) async fn carry_out(args: &Args, context: &ToolContext<'_>) -> Result<
         matches_max: MATCHES_MAX,
     };
     Ok(match context.sandbox.search(&request).await? {
-        Ok(found) if found.matches.is_empty() => {
-            ToolOutcome::told(format!("nothing matches `{}`\n", args.pattern))
-        }
+        Ok(found) if found.matches.is_empty() => ToolOutcome::told(format!("nothing matches `{}`\n", args.pattern)),
         Ok(found) => {
             let mut text = String::new();
             for hit in &found.matches {
