@@ -58,6 +58,7 @@ pub enum Event {
         turn: u64,
         failure: ModelFailure,
         detail: String,
+        elapsed_ms: u64,
     },
     ToolCallStarted {
         token: CallToken,

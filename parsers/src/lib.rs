@@ -9,16 +9,20 @@ mod clean;
 mod command;
 mod document;
 mod fingerprint;
+mod junit;
 mod parser;
 mod report;
+mod sarif;
 mod select;
 mod sink;
 mod tools;
 mod verdict;
 mod window;
 
+pub use junit::to_junit;
 pub use parser::Parser;
 pub use report::*;
+pub use sarif::to_sarif;
 
 /// One command's output and what is known about the command; only `text` is needed.
 #[derive(Debug, Clone, Copy, Default)]

@@ -94,3 +94,33 @@ fn a_cut_failing_output_never_passes() {
         }
     }
 }
+
+/// Bytes are cut out, doubled and overwritten: whatever comes of it, there is a report.
+#[test]
+fn damaged_output_never_panics() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below.max(1) as u64).unwrap()
+    };
+    for folder in cases() {
+        let case = load(&folder);
+        for _ in 0..150 {
+            let mut text = case.text.clone();
+            for _ in 0..=random(6) {
+                let (from, to) = (random(text.len()), random(text.len()));
+                let range = from.min(to)..from.max(to).min(from.min(to) + 200);
+                match random(4) {
+                    0 => drop(text.drain(range)),
+                    1 => text.extend_from_within(range),
+                    2 => text[range].fill(b" :|^-'\xe2\x1b[{\n`0"[random(13)]),
+                    _ => text.truncate(text.len() - random(100).min(text.len())),
+                }
+            }
+            let report = case.report(&text);
+            assert_eq!(report.input_bytes, text.len() as u64);
+        }
+    }
+}

@@ -216,7 +216,10 @@ impl RunState {
                 self.charge(response, *cost_usd);
                 self.take_answer(response);
             }
-            Event::ModelFailed { failure, detail, .. } => self.take_failure(*failure, detail),
+            Event::ModelFailed { failure, detail, elapsed_ms, .. } => {
+                self.elapsed_ms += elapsed_ms;
+                self.take_failure(*failure, detail);
+            }
             Event::ToolCallStarted { token, .. } => {
                 self.phase = Phase::InTool(*token);
             }
@@ -371,6 +374,10 @@ impl RunState {
             ModelFailure::ContextOverflow if self.shrinks < SHRINKS_MAX => {
                 self.shrinks += 1;
                 Phase::AwaitModel
+            }
+            ModelFailure::Unavailable if limits::reached(self).is_some() => {
+                self.continue_in(Phase::AwaitModel);
+                return;
             }
             ModelFailure::Unavailable
             | ModelFailure::Authentication

@@ -29,11 +29,11 @@ pub(super) fn spec() -> ToolSpec {
 }
 
 pub(super) async fn carry_out(context: &ToolContext<'_>) -> Result<ToolOutcome, ToolFailure> {
-    let before = paths(context.sandbox).await?;
+    let before = workspace_paths(context.sandbox).await?;
     let timeout = Duration::from_millis(context.limits.check_timeout_ms);
     let timeout = context.time_left.map_or(timeout, |left| timeout.min(left));
     let checks = run_checks(context.sandbox, context.store, context.checks, context.token, timeout).await?;
-    let after = paths(context.sandbox).await?;
+    let after = workspace_paths(context.sandbox).await?;
     let reports: Vec<_> = checks.iter().filter(|check| !check.passed()).map(|check| &check.report).collect();
     let sources = read_sources(context.sandbox, &feedback::sources_wanted(&reports)).await?;
     Ok(ToolOutcome {
@@ -73,7 +73,7 @@ pub async fn run_checks(
 }
 
 /// Every path of the workspace, as text.
-pub(crate) async fn paths(sandbox: &dyn Sandbox) -> Result<BTreeSet<String>, SandboxError> {
+pub async fn workspace_paths(sandbox: &dyn Sandbox) -> Result<BTreeSet<String>, SandboxError> {
     Ok(sandbox.walk().await?.entries.keys().map(|path| path.to_text()).collect())
 }
 

@@ -271,10 +271,9 @@ fn attached(text: &str) -> Option<(Severity, &str)> {
     let text = text.strip_prefix("= ")?;
     let (word, message) = text.split_once(": ")?;
     let severity = match word {
-        "note" => Severity::Note,
+        // What hangs on a finding is no finding of its own, even where rustc calls it a warning.
+        "note" | "warning" | "error" => Severity::Note,
         "help" => Severity::Hint,
-        "warning" => Severity::Warning,
-        "error" => Severity::Error,
         _ => return None,
     };
     Some((severity, message))

@@ -116,7 +116,8 @@ fn diagnostic(message: &Message) -> Diagnostic {
     found.related.extend(message.spans.iter().filter_map(Span::labelled));
     for child in &message.children {
         let mut related = Diagnostic {
-            severity: severity(&child.level),
+            // What hangs on a finding is no finding of its own, even where rustc calls it a warning.
+            severity: Some(if child.level == "help" { Severity::Hint } else { Severity::Note }),
             message: child.message.lines().next().unwrap_or("").to_owned(),
             ..Diagnostic::default()
         };

@@ -110,7 +110,7 @@ const MARGINS: [usize; 6] = [0, 2, 3, 4, 5, 6];
 /// The caret run that starts at `column` and the margin it implies.
 fn single_line_run(source: &Row<'_>, marks: &[&str], column: u32) -> Option<(Run, usize)> {
     let before = (column as usize).checked_sub(1)?;
-    let runs: Vec<Run> = marks.iter().flat_map(|mark| runs_of(mark, '^')).collect();
+    let runs: Vec<Run> = marks.iter().flat_map(|mark| runs_of_primary(mark)).collect();
     for margin in MARGINS {
         let start = margin + width_of_chars(skip_columns(source.text, margin), before);
         if let Some(run) = runs.iter().find(|run| run.start == start) {
@@ -122,6 +122,28 @@ fn single_line_run(source: &Row<'_>, marks: &[&str], column: u32) -> Option<(Run
         [run] if source.text.starts_with("    ") => Some((*run, 0)),
         _ => None,
     }
+}
+
+/// Runs of `^`, with the `-` of spans drawn over them: `^^^---^`, `----^`.
+fn runs_of_primary(text: &str) -> Vec<Run> {
+    let carets = runs_of(text, '^');
+    let mut runs: Vec<Run> = Vec::new();
+    for run in carets {
+        let dashes_before = text.chars().take(run.start).collect::<Vec<_>>();
+        let covered = dashes_before.iter().rev().take_while(|c| **c == '-').count();
+        let start = run.start - covered;
+        match runs.last_mut() {
+            Some(last) if covered > 0 && last.end == start => last.end = run.end,
+            _ => {
+                // Where the dashes are a span of their own beside it, the carets' own start counts.
+                if covered > 0 {
+                    runs.push(Run { start, end: run.end });
+                }
+                runs.push(run);
+            }
+        }
+    }
+    runs
 }
 
 /// Runs of `mark`, leaving out those that end a line drawn from elsewhere (`|_____^`).
@@ -234,15 +256,10 @@ pub(super) fn labels<'a>(rows: &[Row<'a>], line: u32, column: u32) -> Vec<Label<
 
 /// The text of a row of marks and the column it starts at.
 fn label_text(mark: &str) -> Option<(&str, usize)> {
-    let mut column = 0;
-    for (at, c) in mark.char_indices() {
-        // A `-` or `^` followed by text is a mark, by text directly attached (`-1`) it would be a label; none is known.
-        if !matches!(c, ' ' | '|' | '^' | '-' | '_' | '/') {
-            return Some((mark[at..].trim_end(), column));
-        }
-        column += 1;
-    }
-    None
+    mark.char_indices()
+        .enumerate()
+        .find(|(_, (_, c))| !matches!(c, ' ' | '|' | '^' | '-' | '_' | '/'))
+        .map(|(column, (at, _))| (mark[at..].trim_end(), column))
 }
 
 fn skip_columns(text: &str, columns: usize) -> &str {
