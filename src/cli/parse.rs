@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Format, FormatArgs};
 use crate::error::{Error, ExitCode, Result};
-use crate::output::{junit, report, sarif};
+use crate::output::report;
 
 /// Read what a compiler, linter or test runner printed, and report what it found
 #[derive(Debug, Args)]
@@ -57,9 +57,9 @@ pub async fn run(args: ParseArgs, context: &mut Context) -> Result<ExitCode> {
     }
     let report = read(&mut *input, &args)?;
     if args.sarif {
-        context.printer.json(&sarif::render(&report))?;
+        context.printer.json(&greenroom_parsers::to_sarif(&report))?;
     } else if args.junit {
-        context.printer.verbatim(junit::render(&report).as_bytes())?;
+        context.printer.verbatim(greenroom_parsers::to_junit(&report).as_bytes())?;
     } else {
         match args.format.format() {
             Format::Json => context.printer.json(&report)?,

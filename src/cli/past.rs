@@ -4,7 +4,9 @@ use super::Context;
 use crate::agent::RunState;
 use crate::error::{Error, Result};
 use crate::event::{Event, RunStatus};
+use crate::id::BlobId;
 use crate::output::jsonl::RunResult;
+use crate::snapshot::Manifest;
 use crate::store::{Record, RunDir, StoreError};
 
 pub(super) struct Past {
@@ -22,6 +24,16 @@ impl Past {
                 .hint("it was killed before its first event; nothing was done")
         })?;
         Ok(Past { dir, records, state })
+    }
+
+    /// A tree it recorded.
+    pub(super) fn manifest(&self, tree: &BlobId) -> Result<Manifest> {
+        let bytes = self
+            .dir
+            .blobs()
+            .get(tree)
+            .map_err(|error| Error::internal("cannot read one of the run's trees").because(error))?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::internal("one of the run's trees is no manifest").because(error))
     }
 
     /// The unified diff it ended with.

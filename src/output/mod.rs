@@ -1,4 +1,4 @@
-//! One way of printing a file: `human` for people, `jsonl` for programs, `sarif` and `junit` for other tools.
+//! One way of printing a file: `human`, `report` and `summary` for people, `jsonl` for programs.
 //!
 //! Everything printed goes through a [`Printer`]: results to stdout, the rest to stderr, untrusted text made harmless.
 
@@ -6,9 +6,7 @@ pub mod escape;
 pub mod human;
 pub mod jsonl;
 
-pub mod junit;
 pub mod report;
-pub mod sarif;
 pub mod summary;
 mod terminal;
 
