@@ -68,8 +68,9 @@ pub async fn run(args: ApplyArgs, context: &mut Context) -> Result<ExitCode> {
     for change in &patch {
         let mark = match change.kind() {
             ChangeKind::Added => format!("{GREEN}A{RESET}"),
-            ChangeKind::Deleted => format!("{RED}D{RESET}"),
-            _ => format!("{YELLOW}M{RESET}"),
+            ChangeKind::Removed => format!("{RED}D{RESET}"),
+            ChangeKind::Renamed => format!("{YELLOW}R{RESET}"),
+            ChangeKind::Modified | ChangeKind::ModeChanged | ChangeKind::TypeChanged => format!("{YELLOW}M{RESET}"),
         };
         context.printer.result(&format!("{mark} {}", change.path))?;
     }

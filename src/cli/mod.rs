@@ -1,12 +1,17 @@
 //! The command line: one subcommand a file, each an `Args` and a `run`.
 
+pub mod apply;
+pub mod cp;
 pub mod diff;
+mod interrupt;
 pub mod parse;
 mod past;
+mod prepare;
 pub mod runs;
 pub mod show;
 pub mod toolchain;
 pub mod values;
+mod watch;
 
 use past::{Past, found};
 
@@ -44,6 +49,8 @@ pub enum Command {
     Runs(runs::RunsArgs),
     Show(show::ShowArgs),
     Diff(diff::DiffArgs),
+    Apply(apply::ApplyArgs),
+    Cp(cp::CpArgs),
 }
 
 /// What every command gets.
@@ -64,6 +71,8 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCod
         Command::Runs(args) => runs::run(args, context).await,
         Command::Show(args) => show::run(args, context).await,
         Command::Diff(args) => diff::run(args, context).await,
+        Command::Apply(args) => apply::run(args, context).await,
+        Command::Cp(args) => cp::run(args, context).await,
     }
 }
 

@@ -13,7 +13,14 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 
 /// What each `images/<toolchain>/image.toml` says.
-const IMAGES: &[&str] = &[include_str!("../../images/python/image.toml")];
+const IMAGES: &[&str] = &[
+    include_str!("../../images/c/image.toml"),
+    include_str!("../../images/go/image.toml"),
+    include_str!("../../images/java/image.toml"),
+    include_str!("../../images/node/image.toml"),
+    include_str!("../../images/python/image.toml"),
+    include_str!("../../images/rust/image.toml"),
+];
 
 /// Folders that hold other people's code or build output.
 const SKIPPED: &[&str] = &["node_modules", "target", "venv", "vendor", "build", "dist", "__pycache__"];
