@@ -2,6 +2,10 @@
 //!
 //! A command that fails is data ([`ExecOutput`]); `Err` means that the sandbox itself failed us.
 
+mod connect;
+mod link;
+mod profile;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::id::{CallToken, RunId};
 use crate::snapshot::Manifest;
 use crate::task::Outcome;
+
+pub use connect::{Engine, EngineFacts};
 
 /// Where the workspace is inside every sandbox.
 pub const WORKSPACE: &str = "/workspace";
@@ -222,6 +228,9 @@ pub enum SandboxError {
     Start { detail: String },
     #[error("sandbox lost: {detail}")]
     Lost { detail: String },
+    /// The sandbox is well, and cannot do this one thing.
+    #[error("the sandbox cannot {what}: {detail}")]
+    Refused { what: String, detail: String },
     #[error("the container engine did not answer within {seconds} s: {what}")]
     Deadline { what: String, seconds: u64 },
 }

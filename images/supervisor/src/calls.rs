@@ -1,0 +1,311 @@
+//! Every call there is: takes frames in, starts what they ask for, and sees each call to its final answer.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::File;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Instant;
+
+use greenroom_supervisor::protocol::{
+    CALLS_MAX, CallError, CallPhase, CallState, Chunk, ErrorKind, Exec, Frame, FrameKind, Hardening, HelloAck, Outcome,
+    Request, Response, Stream,
+};
+
+use crate::exec::{Command, Slot};
+use crate::lease::Lease;
+use crate::oom::OomCounter;
+use crate::outbox::Outbox;
+use crate::probe;
+use crate::sys::Pid;
+use crate::worker::FileCall;
+
+const TOKEN_BYTES_MAX: usize = 128;
+/// Input of file calls that waits for its worker; beyond it nothing more is read from the host for a moment.
+const INPUT_WAITING_BYTES_MAX: usize = 4 << 20;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    GoOn,
+    End,
+}
+
+pub(crate) enum Ready {
+    Command(u64, Slot),
+    FileOutput(u64),
+    FileInput(u64),
+}
+
+pub(crate) struct Calls {
+    null: File,
+    oom: OomCounter,
+    hardening: Hardening,
+    commands: BTreeMap<u64, Command>,
+    files: BTreeMap<u64, FileCall>,
+    /// Ended, with something still to be acknowledged; with the token of an `Exec`.
+    finished: BTreeMap<u64, Option<String>>,
+    call_highest: u64,
+    /// Of every command ever started: a step's name, short, and as many as a run has steps.
+    tokens: HashSet<String>,
+    /// Forked by us and not yet reaped: nannies and workers.
+    children: BTreeSet<Pid>,
+}
+
+impl Calls {
+    pub(crate) fn new(null: File) -> Self {
+        let oom = OomCounter::open();
+        let hardening = probe::look(&oom);
+        Self {
+            null,
+            oom,
+            hardening,
+            commands: BTreeMap::new(),
+            files: BTreeMap::new(),
+            finished: BTreeMap::new(),
+            call_highest: 0,
+            tokens: HashSet::new(),
+            children: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn interests(&self, outbox: &Outbox, mut add: impl FnMut(RawFd, i16, Ready)) {
+        for (&call, command) in &self.commands {
+            command.interests(outbox, |fd, events, slot| add(fd, events, Ready::Command(call, slot)));
+        }
+        for (&call, file) in &self.files {
+            if let Some(fd) = file.wants_to_read(outbox) {
+                add(fd, libc::POLLIN, Ready::FileOutput(call));
+            }
+            if let Some(fd) = file.input.as_ref().and_then(|input| input.wants_to_write()) {
+                add(fd, libc::POLLOUT, Ready::FileInput(call));
+            }
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let commands = self.commands.values().filter_map(Command::next_deadline);
+        commands.chain(self.files.values().map(FileCall::deadline)).min()
+    }
+
+    /// Workers take what they are sent, so waiting for them is short. (Commands need not: their stdin is bounded.)
+    pub(crate) fn take_more_input(&self) -> bool {
+        let waiting = self.files.values().filter_map(|file| file.input.as_ref()).map(|input| input.waiting_bytes());
+        waiting.sum::<usize>() < INPUT_WAITING_BYTES_MAX
+    }
+
+    pub(crate) fn on_child_gone(&mut self, pid: Pid) {
+        self.children.remove(&pid);
+    }
+
+    pub(crate) fn on_ready(&mut self, ready: &Ready, outbox: &mut Outbox) {
+        match ready {
+            Ready::Command(call, slot) => {
+                let answer = self.commands.get_mut(call).and_then(|command| command.on_ready(slot, outbox));
+                if let Some(response) = answer {
+                    // All a nanny answers with at once is that the command never ran: it may be asked for again.
+                    if let Some(command) = self.commands.get(call) {
+                        self.tokens.remove(&command.token);
+                    }
+                    self.finish(*call, &response, outbox);
+                }
+            }
+            Ready::FileOutput(call) => {
+                let answer = self.files.get_mut(call).and_then(|file| file.on_readable(outbox));
+                if let Some(response) = answer {
+                    self.finish(*call, &response, outbox);
+                }
+            }
+            Ready::FileInput(call) => {
+                if let Some(input) = self.files.get_mut(call).and_then(|file| file.input.as_mut()) {
+                    input.flush();
+                }
+            }
+        }
+    }
+
+    /// What is due by time, and what can go on because something else has.
+    pub(crate) fn advance(&mut self, outbox: &mut Outbox, now: Instant) {
+        self.files.values_mut().for_each(|file| file.on_time(now));
+        let running = self.commands.values().filter(|command| command.is_running()).count();
+        let known: Vec<Pid> = self.children.iter().copied().collect();
+        let mut ended = Vec::new();
+        for (&call, command) in &mut self.commands {
+            command.on_time(now);
+            if !command.is_running()
+                && let Some(response) = command.advance(running == 0, &known, self.oom.kills(), outbox)
+            {
+                ended.push((call, response));
+            }
+        }
+        for (call, response) in ended {
+            self.finish(call, &response, outbox);
+        }
+    }
+
+    fn finish(&mut self, call: u64, response: &Response, outbox: &mut Outbox) {
+        let token = self.commands.remove(&call).map(|command| command.token);
+        self.files.remove(&call);
+        self.finished.insert(call, token);
+        outbox.respond(call, response);
+    }
+
+    pub(crate) fn on_frame(&mut self, frame: Frame, outbox: &mut Outbox, lease: &mut Lease, now: Instant) -> Flow {
+        let refuse = |outbox: &mut Outbox, kind, message: String| {
+            outbox.answer_link(Response::Failed { error: CallError { kind, message } });
+            Flow::GoOn
+        };
+        if frame.epoch < outbox.epoch() {
+            let message = format!("epoch {} is over, this is epoch {}", frame.epoch, outbox.epoch());
+            return refuse(outbox, ErrorKind::StaleEpoch, message);
+        }
+        let request = match frame.kind {
+            FrameKind::Data => {
+                self.on_input(&frame, outbox);
+                return Flow::GoOn;
+            }
+            FrameKind::Request => serde_json::from_slice::<Request>(&frame.payload),
+            FrameKind::Response => return refuse(outbox, ErrorKind::BadRequest, "a response from the host".into()),
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(error) if frame.call > self.call_highest => {
+                self.call_highest = frame.call;
+                let error =
+                    CallError { kind: ErrorKind::BadRequest, message: format!("request not understood: {error}") };
+                self.finish(frame.call, &Response::Failed { error }, outbox);
+                return Flow::GoOn;
+            }
+            Err(error) => return refuse(outbox, ErrorKind::BadRequest, format!("request not understood: {error}")),
+        };
+        if frame.epoch > outbox.epoch() && !matches!(request, Request::Hello { .. }) {
+            return refuse(outbox, ErrorKind::BadRequest, format!("epoch {} begins with hello", frame.epoch));
+        }
+        match request {
+            Request::Hello { lease_ms } => {
+                lease.take(lease_ms, now);
+                outbox.begin_epoch(frame.epoch, Response::HelloAck(Box::new(self.describe(lease))));
+            }
+            Request::Renew => {
+                lease.renew(now);
+                outbox.answer_link(Response::Renewed);
+            }
+            Request::Shutdown => return Flow::End,
+            Request::Ack { seq } => {
+                outbox.acknowledge(frame.call, seq);
+                if !outbox.knows(frame.call) {
+                    self.finished.remove(&frame.call);
+                }
+            }
+            Request::Cancel => {
+                if let Some(command) = self.commands.get_mut(&frame.call) {
+                    command.end(Outcome::Cancelled);
+                }
+                if let Some(file) = self.files.get_mut(&frame.call) {
+                    file.stop("the file call was cancelled");
+                }
+            }
+            Request::Exec(_)
+            | Request::Read { .. }
+            | Request::Write { .. }
+            | Request::Stat { .. }
+            | Request::List { .. }
+            | Request::Search { .. }
+            | Request::Walk { .. }
+            | Request::Remove { .. } => self.open(frame.call, request, outbox),
+        }
+        Flow::GoOn
+    }
+
+    fn describe(&self, lease: &Lease) -> HelloAck {
+        let commands = self.commands.iter().map(|(&call, command)| CallState {
+            call,
+            token: Some(command.token.clone()),
+            state: CallPhase::Running,
+        });
+        let files = self.files.keys().map(|&call| CallState { call, token: None, state: CallPhase::Running });
+        let finished = self.finished.iter().map(|(&call, token)| CallState {
+            call,
+            token: token.clone(),
+            state: CallPhase::Finished,
+        });
+        let mut calls: Vec<_> = commands.chain(files).chain(finished).collect();
+        calls.sort_unstable_by_key(|state| state.call);
+        HelloAck {
+            version: env!("CARGO_PKG_VERSION").into(),
+            lease_ms: lease.length_ms(),
+            calls,
+            call_highest: self.call_highest,
+            hardening: self.hardening.clone(),
+        }
+    }
+
+    fn open(&mut self, call: u64, request: Request, outbox: &mut Outbox) {
+        if call <= self.call_highest {
+            // Not an answer to the call itself, which may be running or long acknowledged.
+            let message = format!("call id {call} is not above {}", self.call_highest);
+            outbox.answer_link(Response::Failed { error: CallError { kind: ErrorKind::DuplicateCall, message } });
+            return;
+        }
+        self.call_highest = call;
+        if self.commands.len() + self.files.len() + self.finished.len() >= CALLS_MAX {
+            let message = format!("{CALLS_MAX} calls are open or unacknowledged");
+            return self.fail(call, CallError { kind: ErrorKind::Busy, message }, outbox);
+        }
+        let started = match request {
+            Request::Exec(exec) => self.start_command(call, exec),
+            file_request => FileCall::start(call, &file_request).map(|file| {
+                self.children.insert(file.pid);
+                self.files.insert(call, file);
+            }),
+        };
+        if let Err(error) = started {
+            self.fail(call, error, outbox);
+        }
+    }
+
+    fn fail(&mut self, call: u64, error: CallError, outbox: &mut Outbox) {
+        self.finish(call, &Response::Failed { error }, outbox);
+    }
+
+    fn start_command(&mut self, call: u64, exec: Exec) -> Result<(), CallError> {
+        let refuse = |kind, message: &str| Err(CallError { kind, message: message.into() });
+        if exec.token.len() > TOKEN_BYTES_MAX {
+            return refuse(ErrorKind::BadRequest, "a token longer than 128 bytes");
+        }
+        if self.tokens.contains(&exec.token) {
+            return refuse(ErrorKind::DuplicateCall, "this token was used before");
+        }
+        let token = exec.token.clone();
+        let mut command = Command::start(call, exec, self.oom.kills(), self.null.as_raw_fd())?;
+        self.tokens.insert(token);
+        self.children.insert(command.nanny_pid);
+        for other in self.commands.values_mut() {
+            other.shared = true;
+            command.shared = true;
+        }
+        self.commands.insert(call, command);
+        Ok(())
+    }
+
+    fn on_input(&mut self, frame: &Frame, outbox: &mut Outbox) {
+        let input = match (self.commands.get_mut(&frame.call), self.files.get_mut(&frame.call)) {
+            (Some(command), _) => command.input.as_mut(),
+            (None, Some(file)) => file.input.as_mut(),
+            // Already over: what was still on its way means nothing.
+            (None, None) => return,
+        };
+        let pushed = match (Chunk::decode(&frame.payload), input) {
+            (_, None) => return,
+            (Some(Chunk { stream: Stream::Input, offset, bytes }), Some(input)) => input.push(offset, bytes),
+            (Some(_) | None, Some(_)) => Err("a data frame that is no input"),
+        };
+        if let Err(message) = pushed {
+            if let Some(command) = self.commands.get_mut(&frame.call) {
+                command.end(Outcome::Cancelled);
+            }
+            if let Some(file) = self.files.get_mut(&frame.call) {
+                file.stop(message);
+            }
+            let error = CallError { kind: ErrorKind::BadRequest, message: format!("call {}: {message}", frame.call) };
+            outbox.answer_link(Response::Failed { error });
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What waits to be written to the host, and what was written and is not yet acknowledged.
+//!
+//! Writing never blocks: while nobody reads, frames wait here, and calls stop reading their commands' output once their
+//! window is full.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::RawFd;
+
+use greenroom_supervisor::protocol::{Frame, FrameKind, Response, WINDOW_BYTES};
+
+use crate::sys;
+
+/// Unacknowledged bytes of all calls together after which no output is read.
+const ALL_WINDOWS_BYTES: usize = 32 << 20;
+/// Answers about the link itself that may wait; nobody needs an older one.
+const LINK_ANSWERS_MAX: usize = 64;
+
+struct Kept {
+    call: u64,
+    kind: FrameKind,
+    payload: Vec<u8>,
+}
+
+#[derive(Default)]
+pub(crate) struct Outbox {
+    epoch: u32,
+    next_seq: u64,
+    /// By seq: sent or not, everything about calls that is not acknowledged.
+    kept: BTreeMap<u64, Kept>,
+    kept_bytes: usize,
+    bytes_by_call: BTreeMap<u64, usize>,
+    /// The first seq in `kept` that this client has not been sent.
+    unsent_from: u64,
+    /// Answers about the link: sent once, before anything else.
+    link: VecDeque<Response>,
+    /// The frame being written.
+    wire: Vec<u8>,
+    written: usize,
+}
+
+impl Outbox {
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// A client said hello: what it may have missed is sent again, behind the answer to its hello.
+    pub(crate) fn begin_epoch(&mut self, epoch: u32, hello: Response) {
+        self.epoch = epoch;
+        self.unsent_from = 0;
+        self.wire.clear();
+        self.written = 0;
+        self.link.clear();
+        self.link.push_back(hello);
+    }
+
+    pub(crate) fn answer_link(&mut self, response: Response) {
+        if self.link.len() == LINK_ANSWERS_MAX {
+            self.link.pop_front();
+        }
+        self.link.push_back(response);
+    }
+
+    pub(crate) fn respond(&mut self, call: u64, response: &Response) {
+        self.keep(call, FrameKind::Response, to_json(response));
+    }
+
+    pub(crate) fn keep(&mut self, call: u64, kind: FrameKind, payload: Vec<u8>) {
+        self.next_seq += 1;
+        self.kept_bytes += payload.len();
+        *self.bytes_by_call.entry(call).or_default() += payload.len();
+        self.kept.insert(self.next_seq, Kept { call, kind, payload });
+    }
+
+    /// Whether more of this call's output may be read.
+    pub(crate) fn has_room(&self, call: u64) -> bool {
+        self.kept_bytes < ALL_WINDOWS_BYTES && self.bytes_by_call.get(&call).is_none_or(|bytes| *bytes < WINDOW_BYTES)
+    }
+
+    pub(crate) fn acknowledge(&mut self, call: u64, seq: u64) {
+        let upto: Vec<u64> =
+            self.kept.range(..=seq).filter(|(_, kept)| kept.call == call).map(|(seq, _)| *seq).collect();
+        for seq in upto {
+            let kept = self.kept.remove(&seq).expect("it was just found");
+            self.kept_bytes -= kept.payload.len();
+            if let Some(bytes) = self.bytes_by_call.get_mut(&call) {
+                *bytes -= kept.payload.len();
+            }
+        }
+        if !self.kept.values().any(|kept| kept.call == call) {
+            self.bytes_by_call.remove(&call);
+        }
+    }
+
+    /// Whether anything of this call waits for acknowledgement.
+    pub(crate) fn knows(&self, call: u64) -> bool {
+        self.bytes_by_call.contains_key(&call)
+    }
+
+    pub(crate) fn wants_to_write(&self) -> bool {
+        !self.wire.is_empty() || !self.link.is_empty() || self.kept.range(self.unsent_from..).next().is_some()
+    }
+
+    /// Writes as much as goes without waiting.
+    pub(crate) fn write_to(&mut self, fd: RawFd) {
+        loop {
+            if self.wire.is_empty() && !self.load() {
+                return;
+            }
+            match sys::write(fd, &self.wire[self.written..]) {
+                Ok(count) => self.written += count,
+                // A full pipe, or nobody at its other end at this moment: the lease decides how long to hope.
+                Err(_) => return,
+            }
+            if self.written == self.wire.len() {
+                self.wire.clear();
+                self.written = 0;
+            }
+        }
+    }
+
+    /// Puts the next frame on the wire.
+    fn load(&mut self) -> bool {
+        let frame = if let Some(response) = self.link.pop_front() {
+            Frame { epoch: self.epoch, kind: FrameKind::Response, call: 0, seq: 0, payload: to_json(&response) }
+        } else if let Some((&seq, kept)) = self.kept.range(self.unsent_from..).next() {
+            self.unsent_from = seq + 1;
+            Frame { epoch: self.epoch, kind: kept.kind, call: kept.call, seq, payload: kept.payload.clone() }
+        } else {
+            return false;
+        };
+        self.wire = frame.encode();
+        true
+    }
+}
+
+pub(crate) fn to_json(response: &Response) -> Vec<u8> {
+    serde_json::to_vec(response).expect("a response is plain data")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(outbox: &mut Outbox) -> Vec<(u64, u64)> {
+        let mut frames = Vec::new();
+        while outbox.load() {
+            let mut reader = greenroom_supervisor::protocol::FrameReader::new();
+            reader.push(&std::mem::take(&mut outbox.wire));
+            frames.extend(reader.next_frame().map(|frame| (frame.call, frame.seq)));
+        }
+        frames
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_is_sent_again_to_the_next_client() {
+        let mut outbox = Outbox::default();
+        for call in [1, 2, 1] {
+            outbox.keep(call, FrameKind::Data, b"x".to_vec());
+        }
+        assert_eq!(sent(&mut outbox), [(1, 1), (2, 2), (1, 3)]);
+        assert_eq!(sent(&mut outbox), []);
+        outbox.acknowledge(1, 2);
+        outbox.begin_epoch(9, Response::Renewed);
+        assert_eq!(sent(&mut outbox), [(0, 0), (2, 2), (1, 3)]);
+        outbox.acknowledge(1, 3);
+        assert!(!outbox.knows(1));
+        assert!(outbox.knows(2));
+    }
+
+    #[test]
+    fn a_window_fills_and_empties() {
+        let mut outbox = Outbox::default();
+        outbox.keep(1, FrameKind::Data, vec![0; WINDOW_BYTES]);
+        assert!(!outbox.has_room(1));
+        assert!(outbox.has_room(2));
+        outbox.acknowledge(1, 1);
+        assert!(outbox.has_room(1));
+    }
+}

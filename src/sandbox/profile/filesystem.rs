@@ -1,0 +1,73 @@
+//! Where a sandbox can write: the workspace, `$HOME` and `/tmp`. The rest of its root cannot be written to by anybody.
+
+use std::collections::HashMap;
+
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
+use greenroom_supervisor::protocol::Hardening;
+
+use super::super::{HOME, WORKSPACE};
+use super::{DataVolume, Profile, Refusals};
+
+/// Where the operator's read-only data is.
+pub(crate) const DATA: &str = "/data";
+
+pub(super) fn ask(profile: &Profile, body: &mut ContainerCreateBody, host: &mut HostConfig) {
+    host.readonly_rootfs = Some(true);
+    // Anonymous volumes: the engine fills them from the image with its owners, and removes them with the container.
+    body.volumes = Some(volumes(profile).map(str::to_owned).collect());
+    let mut tmpfs = HashMap::from([(
+        "/tmp".to_owned(),
+        // Tests compile to /tmp and run what they find there, so `exec`, which engines leave out by default.
+        format!("rw,exec,nosuid,nodev,mode=1777,size={}", profile.limits.tmp_bytes),
+    )]);
+    for path in foreign_volumes(profile) {
+        // A volume the image declares would be one more place to write to, of a size nobody limits.
+        tmpfs.insert(path.to_owned(), "ro,noexec,nosuid,nodev,mode=555,size=4096".to_owned());
+    }
+    host.tmpfs = Some(tmpfs);
+    host.ipc_mode = Some("private".to_owned());
+}
+
+pub(super) fn stuck(profile: &Profile, seen: &ContainerInspectResponse, host: &HostConfig, refusals: &mut Refusals) {
+    refusals.unless(host.readonly_rootfs == Some(true), "read-only root", || "the engine dropped it".to_owned());
+    let binds = host.binds.iter().flatten().count() + host.volumes_from.iter().flatten().count();
+    refusals.unless(binds == 0, "mounts", || format!("the engine mounts {:?} of the host", host.binds));
+    let devices = host.devices.iter().flatten().count();
+    refusals.unless(devices == 0, "devices", || format!("the engine passes {devices} devices on"));
+    refusals.unless(host.tmpfs.as_ref().is_some_and(|tmpfs| tmpfs.contains_key("/tmp")), "/tmp", || {
+        "the engine dropped the sized /tmp".to_owned()
+    });
+    for mount in seen.mounts.iter().flatten() {
+        let place = mount.destination.as_deref().unwrap_or_default();
+        let known = volumes(profile).chain(foreign_volumes(profile)).any(|known| known == place) || place == "/tmp";
+        let ours = matches!(mount.typ.as_deref(), Some("volume" | "tmpfs"));
+        refusals.unless(known && ours, "mounts", || format!("the engine mounts a {:?} at {place}", mount.typ));
+    }
+    for (namespace, mode) in [("pid", &host.pid_mode), ("ipc", &host.ipc_mode), ("uts", &host.uts_mode)] {
+        let mode = mode.as_deref().unwrap_or_default();
+        let own = matches!(mode, "" | "private" | "none" | "shareable");
+        refusals.unless(own, "namespaces", || format!("the engine shares the {namespace} namespace: {mode}"));
+    }
+}
+
+pub(super) fn holds(seen: &Hardening, refusals: &mut Refusals) {
+    refusals.unless(seen.root_read_only == Some(true), "read-only root", || {
+        format!("seen from inside: {:?}", seen.root_read_only)
+    });
+}
+
+fn volumes(profile: &Profile) -> impl Iterator<Item = &'static str> {
+    let data = match profile.data {
+        DataVolume::Filled => Some(DATA),
+        DataVolume::None => None,
+    };
+    [WORKSPACE, HOME].into_iter().chain(data)
+}
+
+fn foreign_volumes(profile: &Profile) -> impl Iterator<Item = &str> {
+    profile
+        .image_volumes
+        .iter()
+        .map(|path| path.trim_end_matches('/'))
+        .filter(|path| !matches!(*path, WORKSPACE | HOME | DATA | "/tmp"))
+}
