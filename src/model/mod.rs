@@ -1,5 +1,7 @@
 //! The seam to language models: one request in, one complete answer out. One backend a file.
 
+pub mod autofix;
+
 use async_trait::async_trait;
 
 use crate::event::ModelFailure;
