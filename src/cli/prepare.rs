@@ -1,8 +1,10 @@
 //! What `run`, `exec` and `demo` do before anything starts: the repository copied into blobs, image and checks chosen.
 
+use std::collections::BTreeMap;
+use std::fs::DirBuilder;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 
 use super::toolchain::{self, Chosen};
 use crate::config::RunConfig;
@@ -10,9 +12,13 @@ use crate::error::{Error, Result};
 use crate::id::BlobId;
 use crate::output::Printer;
 use crate::output::human::style::{DIM, RESET};
-use crate::snapshot::Manifest;
-use crate::snapshot::copy_in::{CopyError, CopyIn, CopyOptions, copy_in};
+use crate::sandbox::HOME;
+use crate::snapshot::copy_in::{CopyError, CopyIn, CopyOptions, SkipReason, copy_in};
+use crate::store::Blobs;
 use crate::task::Check;
+
+/// User and group of every command in a sandbox.
+pub const AGENT_ID: u64 = 1000;
 
 /// The tree a sandbox begins with. Reads the repository on the host; follows no link and runs nothing.
 pub async fn copy(
@@ -52,8 +58,58 @@ pub fn copy_failed(error: CopyError) -> Error {
     error.hint(hint)
 }
 
-pub fn manifest(copied: &CopyIn) -> Arc<Manifest> {
-    Arc::new(copied.manifest.clone())
+/// What stays behind without being ignored by git or part of it: the person should know.
+pub fn tell_skipped(copied: &CopyIn, printer: &mut Printer) -> Result<()> {
+    const SHOWN_MAX: usize = 5;
+    let expected = |reason: &SkipReason| matches!(reason, SkipReason::Ignored | SkipReason::GitPrivate);
+    let told: Vec<_> = copied.skipped.iter().filter(|skipped| !expected(&skipped.reason)).collect();
+    for skipped in told.iter().take(SHOWN_MAX) {
+        printer.note(&format!("{DIM}left out{RESET} {} {DIM}({}){RESET}", skipped.path, skipped.reason))?;
+    }
+    if told.len() > SHOWN_MAX {
+        printer.note(&format!("{DIM}left out{RESET} {} more", told.len() - SHOWN_MAX))?;
+    }
+    Ok(())
+}
+
+/// The blobs all runs share, for a command that has no journal.
+pub fn shared_blobs(state: &Path) -> Result<Blobs> {
+    let root = state.join("blobs");
+    DirBuilder::new().recursive(true).mode(0o700).create(&root).map_err(|error| {
+        Error::internal(format!("cannot use the state folder `{}`", root.display()))
+            .because(error)
+            .hint("GREENROOM_HOME chooses another folder for state, cache and configuration")
+    })?;
+    Ok(Blobs::new(root))
+}
+
+/// `--data DIR`, absolute.
+pub fn data_folder(path: &Path) -> Result<PathBuf> {
+    let absolute = path
+        .canonicalize()
+        .map_err(|error| Error::usage(format!("no data folder at `{}`", path.display())).because(error))?;
+    match absolute.is_dir() {
+        true => Ok(absolute),
+        false => Err(Error::usage(format!("`{}` is not a folder", path.display())).hint("`--data` takes a folder")),
+    }
+}
+
+/// Complete: what the toolchain's image says, then the user's own. An image we know nothing of gets the least.
+pub fn environment(image: &str, own: &[(String, String)]) -> Vec<(String, String)> {
+    let known = toolchain::all().into_iter().find(|toolchain| toolchain.name == image);
+    let mut env: BTreeMap<String, String> = match known {
+        Some(toolchain) => toolchain.environment,
+        None => [
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("HOME", HOME),
+            ("USER", "agent"),
+            ("LANG", "C.UTF-8"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
+    };
+    env.extend(own.iter().cloned());
+    env.into_iter().collect()
 }
 
 /// Image and checks: the user's where given, else what the manifests suggest. Says what was chosen and why.
