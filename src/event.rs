@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{ModelResponse, ToolUse};
+use crate::snapshot::TreePath;
 use crate::task::{CheckResult, Outcome, Task};
 
 /// Raised when an old journal can no longer be folded as it stands.
@@ -38,7 +39,7 @@ pub enum Event {
     BaselineFinished {
         checks: Vec<CheckResult>,
         /// Paths that the baseline run itself created.
-        build_output: Vec<String>,
+        build_output: Vec<TreePath>,
         elapsed_ms: u64,
     },
     /// Committed before the request is sent, so that a crash cannot hide a charge.
@@ -120,7 +121,7 @@ pub struct ToolOutcome {
     pub checks: Option<Vec<CheckResult>>,
     /// Paths that a check run created.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub build_output: Vec<String>,
+    pub build_output: Vec<TreePath>,
     /// The model asks to finish, with its summary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted: Option<String>,

@@ -16,11 +16,13 @@ use crate::feedback::Delta;
 use crate::id::{CallToken, RunId};
 use crate::message::ToolUse;
 use crate::model::{Model, ModelError};
-use crate::sandbox::{Launcher, Sandbox, SandboxError, SandboxSpec};
-use crate::snapshot::{self, Manifest};
+use crate::sandbox::{AGENT_UID, Launcher, Sandbox, SandboxError, SandboxSpec};
+use crate::snapshot::Manifest;
+use crate::snapshot::change::created;
+use crate::snapshot::pack::tar_stream;
 use crate::store::Store;
 use crate::task::Task;
-use crate::tools::{ToolCall, ToolContext, ToolFailure, run_checks, workspace_paths};
+use crate::tools::{ToolCall, ToolContext, ToolFailure, run_checks};
 use crate::verify::verify;
 
 /// What a run is made of. Everything in it comes from the operator.
@@ -83,7 +85,7 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
     let mut run = Run { parts, state, sandbox: None, observer, began: Instant::now() };
     run.parts.store.append(&started).map_err(store_failed)?;
     run.observer.event(&started, &run.state);
-    let ended = run.to_the_end(&stop).await;
+    let ended = run.until_done(&stop).await;
     let stopped = match run.sandbox.take() {
         Some(sandbox) => sandbox.stop().await,
         None => Ok(()),
@@ -102,7 +104,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn to_the_end(&mut self, stop: &CancellationToken) -> Result<()> {
+    async fn until_done(&mut self, stop: &CancellationToken) -> Result<()> {
         loop {
             let step = self.state.next();
             if step == Step::Done {
@@ -156,7 +158,8 @@ impl Run<'_> {
 
     async fn start_sandbox(&mut self) -> Result<(), ToolFailure> {
         self.observer.progress(&Progress::StartingSandbox { image: self.parts.spec.image.name.clone() });
-        let pristine = self.parts.store.put_blob(&serde_json::to_vec(&*self.parts.pristine).map_err(std::io::Error::from)?)?;
+        let pristine =
+            self.parts.store.put_blob(&serde_json::to_vec(&*self.parts.pristine).map_err(std::io::Error::from)?)?;
         let (files, bytes) = self.parts.pristine.size();
         let tree = tree_stream(&self.parts.store, self.parts.pristine.clone());
         let sandbox = self.parts.launcher.start(&self.parts.spec, tree).await?;
@@ -178,12 +181,12 @@ impl Run<'_> {
         self.observer.progress(&Progress::RunningBaseline { checks: checks.len() });
         let began = Instant::now();
         let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;
-        let before = workspace_paths(sandbox).await?;
+        let before = sandbox.walk().await?;
         let timeout = self.check_timeout();
         let store = self.parts.store.clone();
         let checks = run_checks(sandbox, store.as_ref(), &checks, BASELINE_TOKEN, timeout).await?;
-        let after = workspace_paths(sandbox).await?;
-        let build_output = after.difference(&before).cloned().collect();
+        let after = sandbox.walk().await?;
+        let build_output = created(&before, &after).into_iter().collect();
         self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms: millis(began.elapsed()) })
     }
 
@@ -261,8 +264,7 @@ impl Run<'_> {
         let stream = tree_stream(&self.parts.store, Arc::new(manifest));
         let launcher = self.parts.launcher.clone();
         let timeout = self.check_timeout();
-        let checks =
-            verify(launcher.as_ref(), &self.parts.store, &self.parts.spec, stream, &checks, timeout).await?;
+        let checks = verify(launcher.as_ref(), &self.parts.store, &self.parts.spec, stream, &checks, timeout).await?;
         self.commit(Event::VerificationFinished { checks, elapsed_ms: millis(began.elapsed()) })
     }
 
@@ -279,7 +281,7 @@ impl Run<'_> {
 
 fn tree_stream(store: &Arc<dyn Store>, manifest: Arc<Manifest>) -> crate::sandbox::TarStream {
     let store = store.clone();
-    snapshot::tar_stream(manifest, Arc::new(move |id: &crate::id::BlobId| store.blob(id)))
+    tar_stream(manifest, Arc::new(move |id: &crate::id::BlobId| store.blob(id)), AGENT_UID, AGENT_UID)
 }
 
 fn delta(state: &RunState) -> Delta {

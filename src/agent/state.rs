@@ -12,6 +12,7 @@ use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus};
 use crate::feedback;
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{Block, Message, ModelResponse, Role, StopReason, ToolUse};
+use crate::snapshot::TreePath;
 use crate::task::{CheckResult, Task};
 
 /// Unverified submissions after which a run ends.
@@ -41,7 +42,7 @@ pub struct RunState {
     pub findings: Option<Arc<Report>>,
     pub tally: Vec<CheckTally>,
     /// Paths that check runs created: never part of the patch.
-    pub build_output: BTreeSet<String>,
+    pub build_output: BTreeSet<TreePath>,
     pub tree: Option<BlobId>,
     pub patch: Option<BlobId>,
     pub files_changed: Vec<String>,

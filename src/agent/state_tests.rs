@@ -7,6 +7,7 @@ use super::{RunState, Step};
 use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus, ToolOutcome};
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{Block, ModelResponse, Role, StopReason, ToolUse, Usage};
+use crate::snapshot::TreePath;
 use crate::task::{Check, CheckResult, Outcome, Task};
 
 fn check(code: i32) -> CheckResult {
@@ -22,10 +23,8 @@ fn check(code: i32) -> CheckResult {
 
 fn started(limits: Limits, instruction: Option<&str>) -> RunState {
     let run: RunId = "01hzzzzzzzzzzzzzzzzzzzzzzz".parse().expect("a run id");
-    let task = Task {
-        instruction: instruction.map(str::to_owned),
-        checks: vec![Check { command: "make test".into() }],
-    };
+    let task =
+        Task { instruction: instruction.map(str::to_owned), checks: vec![Check { command: "make test".into() }] };
     let event = Event::RunStarted {
         schema: 1,
         greenroom: "0".into(),
@@ -57,7 +56,11 @@ fn ready(limits: Limits) -> RunState {
 }
 
 fn baseline(code: i32) -> Event {
-    Event::BaselineFinished { checks: vec![check(code)], build_output: vec!["target".into()], elapsed_ms: 10 }
+    Event::BaselineFinished {
+        checks: vec![check(code)],
+        build_output: vec![TreePath::new("target").expect("a plain path")],
+        elapsed_ms: 10,
+    }
 }
 
 fn answer(state: &mut RunState, calls: &[&str], stop_reason: StopReason) {
@@ -91,11 +94,7 @@ fn submitted() -> ToolOutcome {
 }
 
 fn captured() -> Event {
-    Event::TreeCaptured {
-        tree: BlobId::of(b"t"),
-        patch: BlobId::of(b"p"),
-        files_changed: vec!["a.py".into()],
-    }
+    Event::TreeCaptured { tree: BlobId::of(b"t"), patch: BlobId::of(b"p"), files_changed: vec!["a.py".into()] }
 }
 
 fn verified(code: i32) -> Event {
@@ -255,8 +254,11 @@ fn the_fold_of_every_prefix_decides_the_same_as_the_live_run() {
         limits: Limits::default(),
     }];
     let call = ToolUse { id: "a".into(), name: "bash".into(), input: json!({}) };
-    let response =
-        ModelResponse { content: vec![Block::ToolUse(call.clone())], stop_reason: StopReason::ToolUse, ..Default::default() };
+    let response = ModelResponse {
+        content: vec![Block::ToolUse(call.clone())],
+        stop_reason: StopReason::ToolUse,
+        ..Default::default()
+    };
     events.push(baseline(1));
     events.push(Event::ModelRequested { turn: 1, estimated_input_tokens: 1 });
     events.push(Event::ModelResponded { turn: 1, response, cost_usd: None, elapsed_ms: 1 });

@@ -53,12 +53,7 @@ pub enum ExtractError {
 
 /// All limits and all names are checked before the first byte is written. `dest` is made where it is missing. Files
 /// get what the user's umask gives; of their mode only the executable bit counts.
-pub fn write_tree(
-    dest: &Path,
-    tree: &Manifest,
-    read: ReadBlob<'_>,
-    limits: ExtractLimits,
-) -> Result<(), ExtractError> {
+pub fn write_tree(dest: &Path, tree: &Manifest, read: ReadBlob<'_>, limits: ExtractLimits) -> Result<(), ExtractError> {
     check(tree, limits)?;
     let unwritable = |source| ExtractError::Dest { dest: dest.to_owned(), source };
     match fs::create_dir(dest) {
@@ -90,10 +85,9 @@ pub fn write_tree(
             Entry::File { mode, content, .. } => {
                 let bytes = read(content).map_err(|source| ExtractError::Content { path: path.clone(), source })?;
                 // The sizes in a tree are claims; these are the bytes.
-                bytes_left = bytes_left.checked_sub(bytes.len() as u64).ok_or_else(|| ExtractError::TooLarge {
-                    path: path.clone(),
-                    bytes_max: limits.bytes_max,
-                })?;
+                bytes_left = bytes_left
+                    .checked_sub(bytes.len() as u64)
+                    .ok_or_else(|| ExtractError::TooLarge { path: path.clone(), bytes_max: limits.bytes_max })?;
                 let mode = if is_executable(*mode) { 0o777 } else { 0o666 };
                 folder.create(name, mode).and_then(|mut file| file.write_all(&bytes)).map_err(failed)?;
             }

@@ -58,7 +58,8 @@ impl IgnoreRules {
         let bytes = path.as_bytes();
         let cuts = bytes.iter().enumerate().rev().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
         for at in cuts {
-            if let Some(verdict) = self.folders.get(&bytes[..at]).and_then(|r| verdict(r, &bytes[at + 1..], is_folder)) {
+            if let Some(verdict) = self.folders.get(&bytes[..at]).and_then(|r| verdict(r, &bytes[at + 1..], is_folder))
+            {
                 return verdict;
             }
         }

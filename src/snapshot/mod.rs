@@ -37,6 +37,14 @@ pub struct TreePath(Vec<u8>);
 pub type ReadBlob<'a> = &'a dyn Fn(&BlobId) -> std::io::Result<Vec<u8>>;
 
 impl Manifest {
+    /// Files and their bytes.
+    pub fn size(&self) -> (u64, u64) {
+        self.entries.values().fold((0, 0), |(files, bytes), entry| match entry {
+            Entry::File { size, .. } => (files + 1, bytes + size),
+            Entry::Directory { .. } | Entry::Symlink { .. } => (files, bytes),
+        })
+    }
+
     /// One hash for the whole tree: equal trees, equal hashes.
     pub fn digest(&self) -> BlobId {
         let mut hasher = blake3::Hasher::new();

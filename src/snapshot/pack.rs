@@ -159,8 +159,10 @@ struct DataListing {
 
 impl DataListing {
     fn folder(&mut self, folder: &Folder, at: Option<&TreePath>, depth: usize) -> Result<(), CopyError> {
-        let unreadable =
-            |source| CopyError::Unreadable { path: at.map_or_else(|| ".".into(), |at| at.to_path().to_owned()), source };
+        let unreadable = |source| CopyError::Unreadable {
+            path: at.map_or_else(|| ".".into(), |at| at.to_path().to_owned()),
+            source,
+        };
         for name in folder.names(self.limits.files_max).map_err(unreadable)? {
             let path = at.map_or_else(|| TreePath::new(name.clone()), |at| at.child(&name));
             let path = path.expect("a directory entry is one plain name");
@@ -171,7 +173,9 @@ impl DataListing {
             let readonly = beneath::permissions(&stat) & 0o555;
             let entry = match beneath::kind(&stat) {
                 // Whoever may read it here may read it there, where another user does the reading.
-                Kind::File => DataEntry::File { mode: readonly | 0o444, size: u64::try_from(stat.st_size).unwrap_or(0) },
+                Kind::File => {
+                    DataEntry::File { mode: readonly | 0o444, size: u64::try_from(stat.st_size).unwrap_or(0) }
+                }
                 Kind::Directory => DataEntry::Directory { mode: readonly | 0o555 },
                 Kind::Symlink => {
                     let target = folder.link_target(&name).map_err(unreadable)?;

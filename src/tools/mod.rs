@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use run_checks::{run_checks, workspace_paths};
+pub use run_checks::run_checks;
 
 use crate::event::{Limits, ToolOutcome};
 use crate::feedback::Delta;

@@ -1,6 +1,5 @@
 //! `run_checks`: the frozen checks, in the sandbox as it is now.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,6 +11,7 @@ use crate::feedback::{self, SourceLines, SourceWanted};
 use crate::id::CallToken;
 use crate::message::ToolSpec;
 use crate::sandbox::{ExecRequest, Sandbox, SandboxError};
+use crate::snapshot::change::created;
 use crate::store::Store;
 use crate::task::{Check, CheckResult, Outcome};
 
@@ -29,17 +29,17 @@ pub(super) fn spec() -> ToolSpec {
 }
 
 pub(super) async fn carry_out(context: &ToolContext<'_>) -> Result<ToolOutcome, ToolFailure> {
-    let before = workspace_paths(context.sandbox).await?;
+    let before = context.sandbox.walk().await?;
     let timeout = Duration::from_millis(context.limits.check_timeout_ms);
     let timeout = context.time_left.map_or(timeout, |left| timeout.min(left));
     let checks = run_checks(context.sandbox, context.store, context.checks, context.token, timeout).await?;
-    let after = workspace_paths(context.sandbox).await?;
+    let after = context.sandbox.walk().await?;
     let reports: Vec<_> = checks.iter().filter(|check| !check.passed()).map(|check| &check.report).collect();
     let sources = read_sources(context.sandbox, &feedback::sources_wanted(&reports)).await?;
     Ok(ToolOutcome {
         content: feedback::render_checks(&checks, context.delta, &sources),
         checks: Some(checks),
-        build_output: after.difference(&before).cloned().collect(),
+        build_output: created(&before, &after).into_iter().collect(),
         may_write: true,
         ..ToolOutcome::default()
     })
@@ -70,11 +70,6 @@ pub async fn run_checks(
         });
     }
     Ok(results)
-}
-
-/// Every path of the workspace, as text.
-pub async fn workspace_paths(sandbox: &dyn Sandbox) -> Result<BTreeSet<String>, SandboxError> {
-    Ok(sandbox.walk().await?.entries.keys().map(|path| path.to_text()).collect())
 }
 
 /// Lines that a report points at. A place that cannot be read is left out: it is a help, not evidence.

@@ -83,13 +83,28 @@ pub fn runs_by_itself(path: &TreePath) -> bool {
     let below = folders.iter().any(|folder| {
         matches!(
             *folder,
-            ".vscode" | ".idea" | ".vs" | ".fleet" | ".zed" | ".husky" | ".githooks" | ".circleci" | ".buildkite"
-                | ".woodpecker" | ".devcontainer" | ".claude" | ".cursor" | ".codex" | ".gemini" | ".direnv"
+            ".vscode"
+                | ".idea"
+                | ".vs"
+                | ".fleet"
+                | ".zed"
+                | ".husky"
+                | ".githooks"
+                | ".circleci"
+                | ".buildkite"
+                | ".woodpecker"
+                | ".devcontainer"
+                | ".claude"
+                | ".cursor"
+                | ".codex"
+                | ".gemini"
+                | ".direnv"
         )
     });
-    let forge = folders.windows(2).any(|pair| {
-        matches!(pair, [".github" | ".gitea" | ".forgejo", "workflows" | "actions"] | [".cargo", _])
-    }) || (folders.last() == Some(&".cargo") && matches!(*name, "config" | "config.toml"));
+    let forge = folders
+        .windows(2)
+        .any(|pair| matches!(pair, [".github" | ".gitea" | ".forgejo", "workflows" | "actions"] | [".cargo", _]))
+        || (folders.last() == Some(&".cargo") && matches!(*name, "config" | "config.toml"));
     anywhere || below || forge || *name == ".devcontainer.json"
 }
 
@@ -103,7 +118,17 @@ mod tests {
 
     #[test]
     fn every_spelling_of_gits_folder_is_known() {
-        for git in [".git/config", "a/.GIT/x", "git~1", "GIT~2/x", ".git ", ".git.", ".git::$INDEX_ALLOCATION/x", ".g\u{200c}it", "a\\.git\\x"] {
+        for git in [
+            ".git/config",
+            "a/.GIT/x",
+            "git~1",
+            "GIT~2/x",
+            ".git ",
+            ".git.",
+            ".git::$INDEX_ALLOCATION/x",
+            ".g\u{200c}it",
+            "a\\.git\\x",
+        ] {
             assert!(is_git_path(git.as_bytes()), "{git:?}");
         }
         for plain in [".gitignore", ".github/x", "git", "git~10", "a.git", ".gitattributes"] {
@@ -130,7 +155,16 @@ mod tests {
 
     #[test]
     fn files_that_run_by_themselves_are_named() {
-        for file in [".envrc", "sub/.envrc", ".vscode/tasks.json", ".idea/x", ".github/workflows/ci.yml", ".husky/pre-commit", ".cargo/config.toml", "Jenkinsfile"] {
+        for file in [
+            ".envrc",
+            "sub/.envrc",
+            ".vscode/tasks.json",
+            ".idea/x",
+            ".github/workflows/ci.yml",
+            ".husky/pre-commit",
+            ".cargo/config.toml",
+            "Jenkinsfile",
+        ] {
             assert!(runs_by_itself(&path(file)), "{file}");
         }
         for file in ["Makefile", "package.json", "src/main.rs", ".github/CODEOWNERS", "tests/conftest.py"] {

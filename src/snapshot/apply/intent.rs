@@ -35,7 +35,9 @@ pub(super) enum Phase {
     Forward,
     Undo,
     /// Only the staging folder remains to be removed.
-    Cleanup { finished: bool },
+    Cleanup {
+        finished: bool,
+    },
 }
 
 /// One touched path.

@@ -237,12 +237,7 @@ fn carry_out(
     Ok(None)
 }
 
-fn take_back(
-    root: &Folder,
-    intent: &mut Intent,
-    state_dir: &Path,
-    on_step: OnStep<'_>,
-) -> Result<(), ApplyError> {
+fn take_back(root: &Folder, intent: &mut Intent, state_dir: &Path, on_step: OnStep<'_>) -> Result<(), ApplyError> {
     intent.phase = Phase::Undo;
     intent.record(state_dir)?;
     let staging = root.folder(intent.staging.as_bytes()).map_err(|source| ApplyError::Staging { source })?;

@@ -17,14 +17,26 @@ use crate::snapshot::{Entry, TreePath};
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(super) enum Operation {
     /// The old content goes into the staging folder.
-    MoveAside { item: usize },
+    MoveAside {
+        item: usize,
+    },
     /// A folder whose place a file takes; it must be empty by then.
-    RemoveFolder { path: TreePath, mode: u32 },
-    MakeFolder { path: TreePath },
+    RemoveFolder {
+        path: TreePath,
+        mode: u32,
+    },
+    MakeFolder {
+        path: TreePath,
+    },
     /// The new content comes out of the staging folder.
-    PutNew { item: usize },
+    PutNew {
+        item: usize,
+    },
     /// A folder that held only removed files; it stays where it holds something else.
-    TidyFolder { path: TreePath, mode: u32 },
+    TidyFolder {
+        path: TreePath,
+        mode: u32,
+    },
 }
 
 /// The repository is not as it was when it was looked at.

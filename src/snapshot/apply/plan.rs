@@ -101,9 +101,12 @@ impl Plan {
     pub(super) fn check(&self, root: &Folder) -> Result<(), ApplyError> {
         let mut refusals: Vec<Refusal> = self.items.iter().filter_map(forbidden).collect();
         let names = root.names(u64::MAX).map_err(|source| ApplyError::Staging { source })?;
-        refusals.extend(names.iter().filter(|n| n.starts_with(STAGING_PREFIX.as_bytes())).map(|name| {
-            Refusal::OtherApply { name: String::from_utf8_lossy(name).into_owned() }
-        }));
+        refusals.extend(
+            names
+                .iter()
+                .filter(|n| n.starts_with(STAGING_PREFIX.as_bytes()))
+                .map(|name| Refusal::OtherApply { name: String::from_utf8_lossy(name).into_owned() }),
+        );
         if !refusals.is_empty() {
             return Err(ApplyError::Refused { refusals });
         }
@@ -196,9 +199,10 @@ fn operations(root: &Folder, items: &[Item], after: &Manifest) -> Result<Vec<Ope
         match (&item.before, &item.after) {
             (None, Some(_)) => match standing(root, &item.path) {
                 Ok(Some(Entry::Directory { .. })) => {
-                    let emptied = root.folder(item.path.as_bytes()).map_err(|_| ()).and_then(|folder| {
-                        gives_way(&folder, &item.path, &leaving, &mut gone)
-                    });
+                    let emptied = root
+                        .folder(item.path.as_bytes())
+                        .map_err(|_| ())
+                        .and_then(|folder| gives_way(&folder, &item.path, &leaving, &mut gone));
                     if emptied.is_err() {
                         refusals.push(Refusal::FolderNotEmpty { path: item.path.clone() });
                     }
