@@ -78,7 +78,9 @@ pub async fn run(args: ApplyArgs, context: &mut Context) -> Result<ExitCode> {
         context.printer.note(&format!("{YELLOW}{BOLD}look first{RESET}: your tools may run `{path}` by themselves"))?;
     }
     if past.state.outcome.as_ref().is_none_or(|outcome| outcome.status != RunStatus::Verified) {
-        context.printer.note(&format!("{DIM}this run is not verified: its checks did not pass in a clean container{RESET}"))?;
+        context
+            .printer
+            .note(&format!("{DIM}this run is not verified: its checks did not pass in a clean container{RESET}"))?;
     }
     Ok(ExitCode::Success)
 }
@@ -122,7 +124,9 @@ fn apply_failed(error: ApplyError) -> Error {
         | ApplyError::Content { .. }
         | ApplyError::Staging { .. }
         | ApplyError::Undone { .. }
-        | ApplyError::Interrupted(_) => Error::internal(what).hint("apply again: what was begun is finished or undone first"),
+        | ApplyError::Interrupted(_) => {
+            Error::internal(what).hint("apply again: what was begun is finished or undone first")
+        }
     };
     match cause {
         Some(cause) => failed.because(cause),

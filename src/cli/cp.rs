@@ -32,12 +32,13 @@ pub async fn run(args: CpArgs, context: &mut Context) -> Result<ExitCode> {
     })?;
     let past = Past::find(context, run)?;
     let tree = past.state.tree.as_ref().or(past.state.pristine.as_ref()).ok_or_else(|| {
-        Error::usage(format!("run {} has no files", past.state.run)).hint("it ended before the repository was copied in")
+        Error::usage(format!("run {} has no files", past.state.run))
+            .hint("it ended before the repository was copied in")
     })?;
     let tree = past.manifest(tree)?;
     let path = path.trim_start_matches("/workspace/").trim_end_matches('/');
-    let wanted = TreePath::new(path)
-        .ok_or_else(|| Error::usage(format!("`{path}` is not a path inside the workspace")))?;
+    let wanted =
+        TreePath::new(path).ok_or_else(|| Error::usage(format!("`{path}` is not a path inside the workspace")))?;
     let mut picked = pick(&tree, &wanted);
     if picked.entries.is_empty() {
         return Err(Error::usage(format!("run {} has no `{wanted}`", past.state.run))
@@ -56,7 +57,9 @@ pub async fn run(args: CpArgs, context: &mut Context) -> Result<ExitCode> {
 /// The entry and all that lies below it.
 fn pick(tree: &Manifest, wanted: &TreePath) -> Manifest {
     let inside = |path: &TreePath| path == wanted || path.is_within(wanted);
-    Manifest { entries: tree.entries.iter().filter(|(path, _)| inside(path)).map(|(p, e)| (p.clone(), e.clone())).collect() }
+    Manifest {
+        entries: tree.entries.iter().filter(|(path, _)| inside(path)).map(|(p, e)| (p.clone(), e.clone())).collect(),
+    }
 }
 
 /// The folder to write in, and the name there.
@@ -97,7 +100,9 @@ fn extract_failed(error: ExtractError) -> Error {
         ExtractError::TooMany { .. } | ExtractError::TooDeep { .. } | ExtractError::TooLarge { .. } => {
             Error::usage(what).hint("copy a smaller part of it")
         }
-        ExtractError::Dest { .. } | ExtractError::Write { .. } => Error::usage(what).hint("name a DEST that can be written"),
+        ExtractError::Dest { .. } | ExtractError::Write { .. } => {
+            Error::usage(what).hint("name a DEST that can be written")
+        }
         ExtractError::Content { .. } => Error::internal(what),
     };
     match cause {

@@ -16,7 +16,7 @@ use crate::id::{CallToken, RunId};
 use crate::output::human::style::{DIM, RESET};
 use crate::output::jsonl::{ExecResult, Kept, RunResult};
 use crate::output::{self, Channel, Printer, report};
-use crate::sandbox::{ExecOutput, ExecRequest, OutputSink, SandboxSpec, Stream, WORKSPACE};
+use crate::sandbox::{AGENT_UID, ExecOutput, ExecRequest, OutputSink, SandboxSpec, Stream, WORKSPACE};
 use crate::snapshot::pack::tar_stream;
 use crate::store::Blobs;
 use crate::task::Outcome;
@@ -68,17 +68,21 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
     prepare::tell_image(&chosen, &mut context.printer)?;
     let data = args.sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
     let engine = interrupt.or_stop(engine::connect()).await?;
-    let image = interrupt.or_stop(engine.image(&chosen.image, &mut context.printer)).await?;
+    let prepared = interrupt.or_stop(engine.prepare(&chosen.image, &mut context.printer)).await?;
     let blobs = prepare::shared_blobs(&paths.state)?;
     let run = RunId::generate();
-    let put = { let blobs = blobs.clone(); move |bytes: &[u8]| blobs.put(bytes) };
+    let put = {
+        let blobs = blobs.clone();
+        move |bytes: &[u8]| blobs.put(bytes)
+    };
     let copied = interrupt.or_stop(prepare::copy(&config.repo, args.sandbox.include, put)).await?;
     prepare::tell_skipped(&copied, &mut context.printer)?;
-    let env = prepare::environment(&chosen.image, &config.env);
+    let env = prepare::environment(prepared.env, &config.env);
+    let image = prepared.image;
     let spec = SandboxSpec { run: run.clone(), image: image.clone(), limits: config.resources, env, data };
     let tree = tree(copied.manifest, blobs);
     // From here there is a container: an interrupt ends the command, and the container is removed all the same.
-    let sandbox = engine.launcher().start(&spec, tree).await.map_err(engine::sandbox_failed)?;
+    let sandbox = engine.launcher(&paths.state).start(&spec, tree).await.map_err(engine::sandbox_failed)?;
     let request = ExecRequest {
         token: CallToken(0),
         argv: args.command.clone(),
@@ -101,7 +105,16 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
         Format::Json => {
             let milliseconds = u64::try_from(output.duration.as_millis()).unwrap_or(u64::MAX);
             let Finished { report, stdout, stderr } = &finished;
-            context.printer.json(&ExecResult::new(&run, output.outcome, report, exit, milliseconds, stdout, stderr, &image.name))?;
+            context.printer.json(&ExecResult::new(
+                &run,
+                output.outcome,
+                report,
+                exit,
+                milliseconds,
+                stdout,
+                stderr,
+                &image.name,
+            ))?;
         }
         Format::Human => tell(&output, &finished, &mut context.printer)?,
     }
@@ -109,7 +122,7 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
 }
 
 fn tree(manifest: crate::snapshot::Manifest, blobs: Blobs) -> crate::sandbox::TarStream {
-    tar_stream(Arc::new(manifest), Arc::new(move |id| blobs.get(id)), prepare::AGENT_ID, prepare::AGENT_ID)
+    tar_stream(Arc::new(manifest), Arc::new(move |id| blobs.get(id)), AGENT_UID, AGENT_UID)
 }
 
 /// The report goes to stderr: stdout holds what the command itself printed there.

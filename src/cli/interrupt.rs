@@ -7,16 +7,16 @@ use crate::error::{Error, ExitCode, Result};
 
 /// What the person at the keyboard asks for.
 #[derive(Debug, Clone)]
-pub struct Interrupt {
+pub(super) struct Interrupt {
     /// Stop in order.
-    pub stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     /// Do not even wait for that.
-    pub now: CancellationToken,
+    pub(super) now: CancellationToken,
 }
 
 impl Interrupt {
     /// Takes over the signals from here on; the process no longer ends by them.
-    pub fn listen() -> Result<Self> {
+    pub(super) fn listen() -> Result<Self> {
         let failed = |error| Error::internal("cannot listen for signals").because(error);
         let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -26,7 +26,7 @@ impl Interrupt {
     }
 
     /// Runs something that may simply be dropped when a stop is asked for.
-    pub async fn or_stop<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(super) async fn or_stop<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(interrupted()),
@@ -35,7 +35,7 @@ impl Interrupt {
     }
 
     /// Runs something that ends in order by itself when `stop` is cancelled, and is dropped only when asked twice.
-    pub async fn or_now<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(super) async fn or_now<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
             () = self.now.cancelled() => {

@@ -2,11 +2,17 @@
 
 pub mod apply;
 pub mod cp;
+pub mod demo;
 pub mod diff;
+pub mod doctor;
+mod engine;
+pub mod exec;
+pub mod images;
 mod interrupt;
 pub mod parse;
 mod past;
 mod prepare;
+pub mod run;
 pub mod runs;
 pub mod show;
 pub mod toolchain;
@@ -45,12 +51,17 @@ State, cache and configuration follow XDG; GREENROOM_HOME puts all three in one 
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Run(Box<run::RunArgs>),
+    Exec(exec::ExecArgs),
     Parse(parse::ParseArgs),
     Runs(runs::RunsArgs),
     Show(show::ShowArgs),
     Diff(diff::DiffArgs),
     Apply(apply::ApplyArgs),
     Cp(cp::CpArgs),
+    Demo(demo::DemoArgs),
+    Images(images::ImagesArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 /// What every command gets.
@@ -67,12 +78,17 @@ impl Context {
 
 pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode> {
     match command {
+        Command::Run(args) => run::run(*args, context).await,
+        Command::Exec(args) => exec::run(args, context).await,
         Command::Parse(args) => parse::run(args, context).await,
         Command::Runs(args) => runs::run(args, context).await,
         Command::Show(args) => show::run(args, context).await,
         Command::Diff(args) => diff::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
         Command::Cp(args) => cp::run(args, context).await,
+        Command::Demo(args) => demo::run(args, context).await,
+        Command::Images(args) => images::run(args, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
     }
 }
 

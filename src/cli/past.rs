@@ -33,7 +33,8 @@ impl Past {
             .blobs()
             .get(tree)
             .map_err(|error| Error::internal("cannot read one of the run's trees").because(error))?;
-        serde_json::from_slice(&bytes).map_err(|error| Error::internal("one of the run's trees is no manifest").because(error))
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Error::internal("one of the run's trees is no manifest").because(error))
     }
 
     /// The unified diff it ended with.

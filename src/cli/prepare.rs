@@ -12,16 +12,12 @@ use crate::error::{Error, Result};
 use crate::id::BlobId;
 use crate::output::Printer;
 use crate::output::human::style::{DIM, RESET};
-use crate::sandbox::HOME;
 use crate::snapshot::copy_in::{CopyError, CopyIn, CopyOptions, SkipReason, copy_in};
 use crate::store::Blobs;
 use crate::task::Check;
 
-/// User and group of every command in a sandbox.
-pub const AGENT_ID: u64 = 1000;
-
 /// The tree a sandbox begins with. Reads the repository on the host; follows no link and runs nothing.
-pub async fn copy(
+pub(super) async fn copy(
     repo: &Path,
     include: Vec<String>,
     put: impl Fn(&[u8]) -> io::Result<BlobId> + Send + 'static,
@@ -32,7 +28,7 @@ pub async fn copy(
     copied.await.map_err(|error| Error::internal("copying the repository failed").because(error))?.map_err(copy_failed)
 }
 
-pub fn copy_failed(error: CopyError) -> Error {
+pub(super) fn copy_failed(error: CopyError) -> Error {
     let hint = match &error {
         CopyError::Missing { .. } | CopyError::NotDirectory { .. } | CopyError::Empty { .. } => {
             "name the project's folder with `--repo DIR`"
@@ -41,7 +37,9 @@ pub fn copy_failed(error: CopyError) -> Error {
         CopyError::TooManyFiles { .. } | CopyError::TooManyBytes { .. } | CopyError::FileTooLarge { .. } => {
             "list what the checks do not need in .gitignore, or name a smaller folder with `--repo DIR`"
         }
-        CopyError::Store { .. } => "make room on the disk that holds the state folder, or point GREENROOM_HOME elsewhere",
+        CopyError::Store { .. } => {
+            "make room on the disk that holds the state folder, or point GREENROOM_HOME elsewhere"
+        }
         CopyError::Unreadable { .. } | CopyError::TooDeep { .. } | CopyError::IgnoreFile { .. } => {
             "make it readable, or list it in .gitignore"
         }
@@ -59,7 +57,7 @@ pub fn copy_failed(error: CopyError) -> Error {
 }
 
 /// What stays behind without being ignored by git or part of it: the person should know.
-pub fn tell_skipped(copied: &CopyIn, printer: &mut Printer) -> Result<()> {
+pub(super) fn tell_skipped(copied: &CopyIn, printer: &mut Printer) -> Result<()> {
     const SHOWN_MAX: usize = 5;
     let expected = |reason: &SkipReason| matches!(reason, SkipReason::Ignored | SkipReason::GitPrivate);
     let told: Vec<_> = copied.skipped.iter().filter(|skipped| !expected(&skipped.reason)).collect();
@@ -73,7 +71,7 @@ pub fn tell_skipped(copied: &CopyIn, printer: &mut Printer) -> Result<()> {
 }
 
 /// The blobs all runs share, for a command that has no journal.
-pub fn shared_blobs(state: &Path) -> Result<Blobs> {
+pub(super) fn shared_blobs(state: &Path) -> Result<Blobs> {
     let root = state.join("blobs");
     DirBuilder::new().recursive(true).mode(0o700).create(&root).map_err(|error| {
         Error::internal(format!("cannot use the state folder `{}`", root.display()))
@@ -84,7 +82,7 @@ pub fn shared_blobs(state: &Path) -> Result<Blobs> {
 }
 
 /// `--data DIR`, absolute.
-pub fn data_folder(path: &Path) -> Result<PathBuf> {
+pub(super) fn data_folder(path: &Path) -> Result<PathBuf> {
     let absolute = path
         .canonicalize()
         .map_err(|error| Error::usage(format!("no data folder at `{}`", path.display())).because(error))?;
@@ -94,26 +92,14 @@ pub fn data_folder(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Complete: what the toolchain's image says, then the user's own. An image we know nothing of gets the least.
-pub fn environment(image: &str, own: &[(String, String)]) -> Vec<(String, String)> {
-    let known = toolchain::all().into_iter().find(|toolchain| toolchain.name == image);
-    let mut env: BTreeMap<String, String> = match known {
-        Some(toolchain) => toolchain.environment,
-        None => [
-            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-            ("HOME", HOME),
-            ("USER", "agent"),
-            ("LANG", "C.UTF-8"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into(),
-    };
-    env.extend(own.iter().cloned());
+/// Complete: what the image says, then the user's own.
+pub(super) fn environment(image: Vec<(String, String)>, own: &[(String, String)]) -> Vec<(String, String)> {
+    let env: BTreeMap<String, String> = image.into_iter().chain(own.iter().cloned()).collect();
     env.into_iter().collect()
 }
 
 /// Image and checks: the user's where given, else what the manifests suggest. Says what was chosen and why.
-pub fn choose(config: &RunConfig, checks: &[String], printer: &mut Printer) -> Result<(String, Vec<Check>)> {
+pub(super) fn choose(config: &RunConfig, checks: &[String], printer: &mut Printer) -> Result<(String, Vec<Check>)> {
     let chosen = toolchain::choose(&config.repo, config.image.as_deref())?;
     tell_image(&chosen, printer)?;
     if !checks.is_empty() {
@@ -127,7 +113,7 @@ pub fn choose(config: &RunConfig, checks: &[String], printer: &mut Printer) -> R
     Ok((chosen.image, vec![Check { command: check.command }]))
 }
 
-pub fn tell_image(chosen: &Chosen, printer: &mut Printer) -> Result<()> {
+pub(super) fn tell_image(chosen: &Chosen, printer: &mut Printer) -> Result<()> {
     let because = chosen.image_because.as_deref().unwrap_or("as you said");
     printer.note(&format!("{DIM}image{RESET}  {} {DIM}({because}){RESET}", chosen.image))
 }

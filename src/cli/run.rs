@@ -161,7 +161,8 @@ fn instruction(task: String) -> Result<String> {
         return Err(Error::usage("the task is empty").hint("leave `--task` out to make the checks pass"));
     }
     if text.len() as u64 > BYTES_MAX {
-        return Err(Error::usage("the task is longer than 1 MiB").hint("put the material in the repository, and its name in the task"));
+        return Err(Error::usage("the task is longer than 1 MiB")
+            .hint("put the material in the repository, and its name in the task"));
     }
     Ok(text.to_owned())
 }
@@ -201,7 +202,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     context.printer.note(&format!("{DIM}model{RESET}  {}", model.id()))?;
     let data = sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
     let engine = interrupt.or_stop(engine::connect()).await?;
-    let prepared = interrupt.or_stop(engine.image(&image, &mut context.printer)).await?;
+    let prepared = interrupt.or_stop(engine.prepare(&image, &mut context.printer)).await?;
     let run = RunId::generate();
     let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
     let blobs = store.clone();
@@ -210,9 +211,9 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     prepare::tell_skipped(&copied, &mut context.printer)?;
     let spec = SandboxSpec {
         run: run.clone(),
-        image: prepared,
+        image: prepared.image,
         limits: config.resources,
-        env: prepare::environment(&image, &config.env),
+        env: prepare::environment(prepared.env, &config.env),
         data,
     };
     let settings = Settings {
@@ -223,7 +224,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     };
     let parts = Parts {
         store: store.clone(),
-        launcher: engine.launcher(),
+        launcher: engine.launcher(&paths.state),
         model,
         spec,
         pristine: Arc::new(copied.manifest),

@@ -11,16 +11,7 @@ use regex::bytes::Regex;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-
-/// What each `images/<toolchain>/image.toml` says.
-const IMAGES: &[&str] = &[
-    include_str!("../../images/c/image.toml"),
-    include_str!("../../images/go/image.toml"),
-    include_str!("../../images/java/image.toml"),
-    include_str!("../../images/node/image.toml"),
-    include_str!("../../images/python/image.toml"),
-    include_str!("../../images/rust/image.toml"),
-];
+use crate::sandbox::TOOLCHAINS;
 
 /// Folders that hold other people's code or build output.
 const SKIPPED: &[&str] = &["node_modules", "target", "venv", "vendor", "build", "dist", "__pycache__"];
@@ -28,13 +19,10 @@ const ENTRIES_MAX: usize = 20_000;
 const DEPTH_MAX: usize = 6;
 const READ_BYTES_MAX: u64 = 256 << 10;
 
-/// One toolchain's image, as far as choosing it goes.
+/// The part of an `image.toml` that says which repositories choose it.
 #[derive(Debug, Deserialize)]
-pub struct Toolchain {
-    pub name: String,
-    pub description: String,
-    #[serde(default)]
-    pub environment: std::collections::BTreeMap<String, String>,
+struct Toolchain {
+    name: String,
     #[serde(default)]
     manifest: Vec<Manifest>,
     #[serde(default)]
@@ -69,8 +57,8 @@ pub struct ChosenCheck {
     pub because: String,
 }
 
-pub fn all() -> Vec<Toolchain> {
-    IMAGES.iter().map(|text| toml::from_str(text).expect("a test reads each of them")).collect()
+fn all() -> Vec<Toolchain> {
+    TOOLCHAINS.iter().map(|known| toml::from_str(known.manifest).expect("a test reads each of them")).collect()
 }
 
 /// Finds image and default check for `repo`. `image`, where given, is the user's choice: a toolchain or any image.

@@ -11,31 +11,31 @@ use crate::output::Printer;
 use crate::output::human::Progress;
 use crate::output::jsonl::{EventLine, RunResult};
 
-pub struct Watch<'a> {
+pub(super) struct Watch<'a> {
     printer: &'a mut Printer,
     progress: Progress,
     format: Format,
     stop: CancellationToken,
     /// After every event; complete after the last.
-    pub result: Option<RunResult>,
-    pub patch: Option<BlobId>,
+    pub(super) result: Option<RunResult>,
+    pub(super) patch: Option<BlobId>,
     /// Our reader has gone. The run is stopped; what it did is in its journal.
     failure: Option<Error>,
 }
 
 impl<'a> Watch<'a> {
-    pub fn new(printer: &'a mut Printer, format: Format, stop: CancellationToken) -> Self {
+    pub(super) fn new(printer: &'a mut Printer, format: Format, stop: CancellationToken) -> Self {
         let progress = Progress::new(printer);
         Watch { printer, progress, format, stop, result: None, patch: None, failure: None }
     }
 
-    pub fn status(&mut self, text: &str) {
+    pub(super) fn status(&mut self, text: &str) {
         let shown = self.progress.status(self.printer, text);
         self.note_failure(shown);
     }
 
     /// Takes the spinner away. The error is the one that stopped the output, if one did.
-    pub fn close(mut self) -> (Option<RunResult>, Option<BlobId>, Option<Error>) {
+    pub(super) fn close(mut self) -> (Option<RunResult>, Option<BlobId>, Option<Error>) {
         self.progress.finish();
         (self.result.take(), self.patch.take(), self.failure.take())
     }
