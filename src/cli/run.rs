@@ -114,10 +114,14 @@ pub async fn run(args: RunArgs, context: &mut Context) -> Result<ExitCode> {
     };
     match format {
         Format::Json => context.printer.json(&done.result)?,
-        Format::Human if done.result.run.is_some() => {
-            context.printer.result(&format!("\n{}", summary::render(&done.result, done.patch.as_deref())))?;
-        }
-        Format::Human => {}
+        Format::Human => match (&done.error, &done.result.run) {
+            (None, _) => {
+                context.printer.result(&format!("\n{}", summary::render(&done.result, done.patch.as_deref())))?
+            }
+            // The error says it all; the summary would only repeat it.
+            (Some(_), Some(run)) => context.printer.note(&format!("{DIM}recorded as{RESET} {run}"))?,
+            (Some(_), None) => {}
+        },
     }
     done.into_exit()
 }
