@@ -24,7 +24,11 @@ fail() {
 }
 
 cleanup() {
-    [ -z "$child" ] || kill "$child" 2>/dev/null || true
+    if [ -n "$child" ]; then
+        # It must be gone before its folder is, or it would go on writing there.
+        kill "$child" 2>/dev/null || true
+        wait "$child" 2>/dev/null || true
+    fi
     [ -n "$work" ] || return 0
     # An interrupted debootstrap leaves these mounted, and a tree with mounts in it must not be deleted.
     for mount in sys/fs/cgroup sys proc dev/pts dev; do

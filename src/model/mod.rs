@@ -1,8 +1,19 @@
 //! The seam to language models: one request in, one complete answer out. One backend a file.
 
+pub mod anthropic;
 pub mod autofix;
+pub mod catalog;
+mod failure;
+pub mod http;
+mod ids;
+pub mod openai;
+pub mod plain;
+pub mod resolve;
+pub mod retry;
+pub mod scripted;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use crate::event::ModelFailure;
 use crate::message::{ModelRequest, ModelResponse};
@@ -19,6 +30,42 @@ pub trait Model: Send + Sync {
     /// US dollars for this usage, where the price is known.
     fn cost_usd(&self, _usage: &crate::message::Usage) -> Option<f64> {
         None
+    }
+
+    /// What the model can take and give, where that is known.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Prompt and answer together.
+    pub context_tokens: Option<u64>,
+    pub output_tokens: Option<u64>,
+}
+
+impl Limits {
+    /// What to ask for, where `wanted` is the request's limit and 0 means none.
+    fn output_tokens_max(self, wanted: u32) -> Option<u64> {
+        let wanted = Some(u64::from(wanted)).filter(|tokens| *tokens > 0)?;
+        Some(self.output_tokens.map_or(wanted, |most| wanted.min(most)))
+    }
+}
+
+/// Marks opaque data that a Chat Completions server attached to a call and wants back with it (Gemini's thought
+/// signatures): it travels as `RedactedThinking` before the call, and no other provider gets to see it.
+const EXTRA_CONTENT: &str = "extra_content:";
+
+/// A call's input as wire formats take it, which is an object and nothing else: what a model sent instead goes back
+/// to it inside one.
+fn wire_input(input: &Value) -> Value {
+    match input {
+        Value::Object(_) => input.clone(),
+        Value::Null => Value::Object(Default::default()),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            serde_json::json!({"malformed_arguments": input})
+        }
     }
 }
 

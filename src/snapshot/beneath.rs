@@ -40,7 +40,8 @@ impl Folder {
     }
 
     pub(super) fn folder(&self, path: &[u8]) -> io::Result<Folder> {
-        let fd = rustix::fs::openat2(&self.fd, path, FOLDER | OFlags::NOFOLLOW, Mode::empty(), RESOLVE)?;
+        // Without `O_NOFOLLOW`, which would answer "not a directory" before the kernel says that it met a link.
+        let fd = rustix::fs::openat2(&self.fd, path, FOLDER, Mode::empty(), RESOLVE)?;
         Ok(Folder { fd })
     }
 

@@ -67,9 +67,10 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_literal_is_the_one_git_writes() {
-        let mut text = String::new();
-        literal(&mut text, b"");
-        assert_eq!(text, "literal 0\nHcmV?d00001\n\n");
+    fn base_85_is_gits_own() {
+        // The deflated empty literal as git writes it: `HcmV?d00001`.
+        assert_eq!(five_letters(&[0x78, 0x01, 0x03, 0x00]), "cmV?d");
+        assert_eq!(five_letters(&[0x00, 0x00, 0x00, 0x01]), "00001");
+        assert_eq!([1, 8, 26, 27, 52].map(length_letter), ['A', 'H', 'Z', 'a', 'z']);
     }
 }

@@ -251,7 +251,7 @@ impl Calls {
         }
         let started = match request {
             Request::Exec(exec) => self.start_command(call, exec),
-            file_request => FileCall::start(call, &file_request).map(|file| {
+            file_request => FileCall::start(call, &file_request, self.null.as_raw_fd()).map(|file| {
                 self.children.insert(file.pid);
                 self.files.insert(call, file);
             }),

@@ -73,7 +73,7 @@ pub enum ApplyError {
     Staging { source: io::Error },
     #[error("nothing was changed: {cause}")]
     Undone { cause: String },
-    #[error("stopped half-way, because the files changed meanwhile: {cause}; earlier contents are in `{}`", staging.display())]
+    #[error("stopped half-way: {cause}; earlier contents belong in `{}`", staging.display())]
     Stuck { cause: String, staging: PathBuf },
     #[error("interrupted")]
     Interrupted(#[source] io::Error),
@@ -210,6 +210,17 @@ fn write_new(staging: &Folder, name: &[u8], bytes: &[u8], item: &Item, mode: u32
     file.sync_all()
 }
 
+fn open_staging(root: &Folder, intent: &Intent) -> Result<Folder, ApplyError> {
+    root.folder(intent.staging.as_bytes()).map_err(|source| match source.kind() {
+        // Somebody tidied up: what the folder held is gone, and guessing would make it worse.
+        io::ErrorKind::NotFound => ApplyError::Stuck {
+            cause: "the folder with its contents was removed".into(),
+            staging: intent.repo().join(&intent.staging),
+        },
+        _ => ApplyError::Staging { source },
+    })
+}
+
 /// All operations in order. A conflict takes everything back and is returned.
 fn carry_out(
     root: &Folder,
@@ -218,7 +229,7 @@ fn carry_out(
     on_step: OnStep<'_>,
 ) -> Result<Option<Conflict>, ApplyError> {
     let conflict = {
-        let staging = root.folder(intent.staging.as_bytes()).map_err(|source| ApplyError::Staging { source })?;
+        let staging = open_staging(root, intent)?;
         let mut conflict = None;
         for operation in &intent.operations {
             if let Err(found) = operation.redo(root, &staging, &intent.items) {
@@ -240,7 +251,7 @@ fn carry_out(
 fn take_back(root: &Folder, intent: &mut Intent, state_dir: &Path, on_step: OnStep<'_>) -> Result<(), ApplyError> {
     intent.phase = Phase::Undo;
     intent.record(state_dir)?;
-    let staging = root.folder(intent.staging.as_bytes()).map_err(|source| ApplyError::Staging { source })?;
+    let staging = open_staging(root, intent)?;
     for operation in intent.operations.iter().rev() {
         operation.undo(root, &staging, &intent.items).map_err(|conflict| ApplyError::Stuck {
             cause: conflict.to_string(),

@@ -56,8 +56,7 @@ impl Operation {
                 fetch(root, staging, path, &old_name(*item), |live| before.as_ref().is_some_and(|b| same(b, live)))
             }
             Operation::RemoveFolder { path, .. } => at(path, || {
-                let (folder, name) = root.parent(path)?;
-                match folder.remove_folder(name) {
+                match root.parent(path).and_then(|(folder, name)| folder.remove_folder(name)) {
                     // Gone already, and perhaps the file that takes its place is there.
                     Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
                     done => done,

@@ -196,21 +196,11 @@ fn operations(root: &Folder, items: &[Item], after: &Manifest) -> Result<Vec<Ope
     let mut made: BTreeSet<TreePath> = BTreeSet::new();
     let mut tidied: BTreeMap<TreePath, u32> = BTreeMap::new();
     for item in items {
-        match (&item.before, &item.after) {
-            (None, Some(_)) => match standing(root, &item.path) {
-                Ok(Some(Entry::Directory { .. })) => {
-                    let emptied = root
-                        .folder(item.path.as_bytes())
-                        .map_err(|_| ())
-                        .and_then(|folder| gives_way(&folder, &item.path, &leaving, &mut gone));
-                    if emptied.is_err() {
-                        refusals.push(Refusal::FolderNotEmpty { path: item.path.clone() });
-                    }
-                }
-                Ok(_) => {}
-                Err(refusal) => refusals.push(refusal),
-            },
-            (Some(_), _) | (None, None) => {}
+        if item.before.is_none() && matches!(standing(root, &item.path), Ok(Some(Entry::Directory { .. }))) {
+            let folder = root.folder(item.path.as_bytes()).map_err(drop);
+            if folder.and_then(|folder| gives_way(&folder, &item.path, &leaving, &mut gone)).is_err() {
+                refusals.push(Refusal::FolderNotEmpty { path: item.path.clone() });
+            }
         }
         for folder in item.path.ancestors() {
             match (&item.after, standing(root, &folder)) {

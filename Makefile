@@ -1,0 +1,47 @@
+# `make demo` and `make test` do everything, from a machine that has Rust and nothing else.
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+CARGO_DENY_VERSION := 0.20.2
+# rustup's folder is not on the PATH of a shell that is older than the installation.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+.PHONY: help setup build images demo test lint deny ci clean
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Find Docker, or install and start it (NO_INSTALL=1 only says what to type)
+	@images/setup.sh
+
+build: ## Build the release binary
+	cargo build --release
+
+images: setup build ## Build the images of all toolchains
+	$(TARGET_DIR)/release/greenroom images build
+
+demo: setup build ## Repair the broken projects of fixtures/tasks in real containers
+	$(TARGET_DIR)/release/greenroom demo
+
+# The debug build is the one that the tests need anyway.
+test: setup ## Run every test, against real containers too
+	cargo build --workspace
+	$(TARGET_DIR)/debug/greenroom images build
+	GREENROOM_DOCKER_TESTS=1 cargo test --workspace
+
+lint: ## Check formatting, clippy and the shell scripts
+	cargo fmt --all --check
+	cargo clippy --all-targets --workspace -- -D warnings
+	@if command -v shellcheck >/dev/null; then shellcheck images/*.sh .ci/run; else echo "lint: shellcheck is not installed; the scripts go unread"; fi
+
+deny: ## Check dependencies: duplicates, licences, sources, and advisories where they can be fetched
+	@test "$$(cargo deny --version 2>/dev/null)" = "cargo-deny $(CARGO_DENY_VERSION)" || \
+		cargo install cargo-deny --locked --version $(CARGO_DENY_VERSION)
+	cargo deny --workspace check bans licenses sources
+	@if cargo deny --workspace fetch db; then cargo deny --workspace check --disable-fetch advisories; \
+	else echo "deny: the advisory database cannot be fetched from here; advisories were NOT checked"; fi
+
+ci: ## What continuous integration runs
+	.ci/run
+
+clean: ## Remove what cargo built (not the images: `greenroom images remove`)
+	cargo clean
