@@ -61,7 +61,7 @@ impl Engine {
 
     /// The engine at one address: `unix://…`, `tcp://…`, `https://…` or `ssh://…`.
     pub async fn at(address: &str) -> Result<Engine, String> {
-        let docker = Docker::connect_with_host(address).map_err(|error| error.to_string())?;
+        let docker = Docker::connect_with_host(address).map_err(|error| describe(&error))?;
         let probe = async {
             let docker = docker.negotiate_version().await?;
             let (version, info) = tokio::try_join!(docker.version(), docker.info())?;

@@ -331,7 +331,7 @@ impl Shared {
             Item::Response(Response::HelloAck(ack)) => {
                 if let Some(hello) = self.state().hello.take() {
                     // Who opened the link may have given up meanwhile.
-                    let _ = hello.send(ack);
+                    let _ = hello.send(*ack);
                 }
                 Ok(())
             }

@@ -57,8 +57,8 @@ fn frame(epoch: u32, call: u64, seq: u64, response: &Response) -> Frame {
     Frame { epoch, kind: FrameKind::Response, call, seq, payload: serde_json::to_vec(response).unwrap() }
 }
 
-fn removed(entries: u64) -> Response {
-    Response::Removed { entries }
+fn done(entries: u64) -> Response {
+    Response::ListDone { entries, cut: false }
 }
 
 fn stat() -> Request {
@@ -66,13 +66,13 @@ fn stat() -> Request {
 }
 
 fn hello_ack() -> Response {
-    Response::HelloAck(HelloAck {
+    Response::HelloAck(Box::new(HelloAck {
         version: "0".into(),
         lease_ms: 45_000,
         calls: Vec::new(),
         call_highest: 7,
         hardening: Hardening::default(),
-    })
+    }))
 }
 
 async fn linked(lease: Duration) -> (Link, Peer) {
@@ -83,8 +83,8 @@ async fn linked(lease: Duration) -> (Link, Peer) {
     let opened = tokio::spawn(Link::open(ours, output, 1, lease, async { "the container is gone".to_owned() }));
     assert!(matches!(peer.hear().await, (0, Request::Hello { .. })));
     // What an earlier client left unread, then half a frame of it, comes before the answer.
-    peer.say_raw(frame(0, 3, 9, &removed(9)).encode());
-    let torn = frame(0, 3, 10, &removed(9)).encode();
+    peer.say_raw(frame(0, 3, 9, &done(9)).encode());
+    let torn = frame(0, 3, 10, &done(9)).encode();
     peer.say_raw(torn[..torn.len() / 2].to_vec());
     peer.say(0, 1, &hello_ack());
     (opened.await.unwrap().unwrap().0, peer)
@@ -98,8 +98,8 @@ fn tokio_stream(
 
 fn entries(item: Item) -> u64 {
     match item {
-        Item::Response(Response::Removed { entries }) => entries,
-        other => panic!("expected `removed`, got {other:?}"),
+        Item::Response(Response::ListDone { entries, .. }) => entries,
+        other => panic!("expected `list_done`, got {other:?}"),
     }
 }
 
@@ -109,8 +109,8 @@ async fn answers_find_their_calls_in_any_order_and_are_acknowledged() {
     let (mut first, mut second) = (link.call(&stat()).unwrap(), link.call(&stat()).unwrap());
     assert_eq!(peer.hear_of_calls().await.0, 8, "ids go on where the last client stopped");
     assert_eq!(peer.hear_of_calls().await.0, 9);
-    peer.say(9, 2, &removed(2));
-    peer.say(8, 3, &removed(1));
+    peer.say(9, 2, &done(2));
+    peer.say(8, 3, &done(1));
     assert_eq!(entries(first.next().await.unwrap()), 1);
     assert_eq!(entries(second.next().await.unwrap()), 2);
     assert_eq!(peer.hear_of_calls().await, (8, Request::Ack { seq: 3 }));
@@ -131,7 +131,7 @@ async fn what_is_sent_twice_arrives_once() {
     };
     peer.say_raw(part.encode());
     peer.say_raw(part.encode());
-    peer.say(id, 3, &removed(1));
+    peer.say(id, 3, &done(1));
     match call.next().await.unwrap() {
         Item::Chunk { bytes, .. } => assert_eq!(bytes, b"once"),
         other => panic!("{other:?}"),
@@ -160,7 +160,7 @@ async fn a_call_that_is_dropped_is_cancelled_and_its_rest_acknowledged() {
     let (id, _) = peer.hear_of_calls().await;
     drop(call);
     assert_eq!(peer.hear_of_calls().await, (id, Request::Cancel));
-    peer.say(id, 2, &removed(1));
+    peer.say(id, 2, &done(1));
     assert_eq!(peer.hear_of_calls().await, (id, Request::Ack { seq: 2 }));
     assert!(link.shared.state().calls.is_empty());
 }

@@ -2,9 +2,17 @@
 //!
 //! A command that fails is data ([`ExecOutput`]); `Err` means that the sandbox itself failed us.
 
+mod base;
+mod commands;
 mod connect;
+mod data;
+mod docker;
+mod files;
+mod image;
 mod link;
+mod prepared;
 mod profile;
+mod toolchain;
 
 use std::time::Duration;
 
@@ -16,6 +24,9 @@ use crate::snapshot::Manifest;
 use crate::task::Outcome;
 
 pub use connect::{Engine, EngineFacts};
+pub use docker::{DockerLauncher, LEASE};
+pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
+pub use toolchain::{TOOLCHAINS, Toolchain};
 
 /// Where the workspace is inside every sandbox.
 pub const WORKSPACE: &str = "/workspace";

@@ -17,6 +17,9 @@ use std::fmt;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
 use greenroom_supervisor::protocol::Hardening;
 
+pub(super) use filesystem::DATA;
+pub(super) use lifecycle::SUPERVISOR;
+
 use super::{ResourceLimits, SandboxError};
 
 /// What the engine is asked for.

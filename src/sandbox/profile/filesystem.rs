@@ -9,7 +9,7 @@ use super::super::{HOME, WORKSPACE};
 use super::{DataVolume, Profile, Refusals};
 
 /// Where the operator's read-only data is.
-pub(crate) const DATA: &str = "/data";
+pub(in crate::sandbox) const DATA: &str = "/data";
 
 pub(super) fn ask(profile: &Profile, body: &mut ContainerCreateBody, host: &mut HostConfig) {
     host.readonly_rootfs = Some(true);
@@ -39,7 +39,9 @@ pub(super) fn stuck(profile: &Profile, seen: &ContainerInspectResponse, host: &H
     });
     for mount in seen.mounts.iter().flatten() {
         let place = mount.destination.as_deref().unwrap_or_default();
-        let known = volumes(profile).chain(foreign_volumes(profile)).any(|known| known == place) || place == "/tmp";
+        let known = volumes(profile).any(|known| known == place)
+            || foreign_volumes(profile).any(|known| known == place)
+            || place == "/tmp";
         let ours = matches!(mount.typ.as_deref(), Some("volume" | "tmpfs"));
         refusals.unless(known && ours, "mounts", || format!("the engine mounts a {:?} at {place}", mount.typ));
     }

@@ -8,7 +8,7 @@ use bollard::models::{
 use super::{Profile, Refusals};
 
 /// Where prepared images hold the supervisor.
-pub(crate) const SUPERVISOR: &str = "/.greenroom/supervisor";
+pub(in crate::sandbox) const SUPERVISOR: &str = "/.greenroom/supervisor";
 
 pub(super) fn ask(profile: &Profile, body: &mut ContainerCreateBody, host: &mut HostConfig) {
     body.entrypoint = Some(vec![SUPERVISOR.to_owned()]);

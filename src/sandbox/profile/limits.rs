@@ -6,7 +6,8 @@ use greenroom_supervisor::protocol::Hardening;
 use super::{Profile, Refusals};
 
 const NANOS_PER_MILLI: i64 = 1_000_000;
-const OPEN_FILES_MAX: i64 = 65_536;
+/// Enough for a large build, and below what hosts whose engine may not raise limits were seen to have.
+const OPEN_FILES_MAX: i64 = 16_384;
 
 pub(super) fn ask(profile: &Profile, host: &mut HostConfig) {
     let limits = &profile.limits;

@@ -1,0 +1,318 @@
+//! Sandboxes as containers of a Docker-compatible engine: start one, talk to its PID 1, leave nothing of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::query_parameters::{
+    AttachContainerOptions, CreateContainerOptions, InspectContainerOptions, RemoveContainerOptions,
+    StartContainerOptions, UploadToContainerOptions,
+};
+use futures_util::StreamExt;
+
+use super::connect::{CALL, Engine, SLOW_CALL, is_not_found, within};
+use super::link::Link;
+use super::profile::{DATA, DataVolume, Profile};
+use super::{
+    ExecOutput, ExecRequest, FileError, Launcher, ListRequest, Listing, OutputSink, ResourceLimits, Sandbox,
+    SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult, TarStream, WORKSPACE, commands, data, files,
+};
+use crate::id::BlobId;
+use crate::snapshot::Manifest;
+
+/// A runner that was not heard of for so long is dead, and its sandboxes end by themselves.
+pub const LEASE: Duration = Duration::from_secs(45);
+/// The first client of a new container.
+const FIRST_EPOCH: u32 = 1;
+/// An upload that moves nothing for so long has failed.
+const STALLED: Duration = Duration::from_secs(120);
+
+/// Starts sandboxes on one engine.
+#[derive(Debug, Clone)]
+pub struct DockerLauncher {
+    engine: Engine,
+    owner: String,
+    lease: Duration,
+}
+
+impl DockerLauncher {
+    /// `owner` names this installation's state folder, so that two of them on one engine never take each other's
+    /// containers for their own.
+    pub fn new(engine: Engine, owner: impl Into<String>) -> Self {
+        DockerLauncher { engine, owner: owner.into(), lease: LEASE }
+    }
+
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    async fn profile(&self, spec: &SandboxSpec) -> Result<Profile, SandboxError> {
+        let image = within("inspect image", CALL, self.engine.docker.inspect_image(&spec.image.digest), |detail| {
+            SandboxError::Image { image: spec.image.name.clone(), detail }
+        })
+        .await?;
+        let config = image.config.unwrap_or_default();
+        let name = |variable: String| variable.split('=').next().map(str::to_owned);
+        let labels = [
+            ("greenroom", "1".to_owned()),
+            ("greenroom.run", spec.run.to_string()),
+            ("greenroom.owner", self.owner.clone()),
+            ("greenroom.lease", self.lease.as_secs().to_string()),
+        ];
+        // More CPUs than the machine has is an error to the engine, and means all of them to everybody else.
+        let cpu_millis = spec.limits.cpu_millis.min(self.engine.facts.cpus.saturating_mul(1000));
+        Ok(Profile {
+            limits: ResourceLimits { cpu_millis, ..spec.limits },
+            labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<HashMap<_, _>>(),
+            image_env: config.env.unwrap_or_default().into_iter().filter_map(name).collect(),
+            image_volumes: config.volumes.unwrap_or_default(),
+            data: if spec.data.is_some() { DataVolume::Filled } else { DataVolume::None },
+        })
+    }
+}
+
+#[async_trait]
+impl Launcher for DockerLauncher {
+    async fn start(&self, spec: &SandboxSpec, tree: TarStream) -> Result<Box<dyn Sandbox>, SandboxError> {
+        let docker = &self.engine.docker;
+        let failed = |detail| SandboxError::Start { detail };
+        let profile = self.profile(spec).await?;
+        let body = profile.container(&spec.image.digest);
+        let created = within(
+            "create container",
+            SLOW_CALL,
+            docker.create_container(None::<CreateContainerOptions>, body),
+            failed,
+        )
+        .await?;
+        // From here on the container goes with this value, however the start ends.
+        let container = Container::new(docker.clone(), created.id);
+        let inspected = within(
+            "inspect container",
+            CALL,
+            docker.inspect_container(&container.id, None::<InspectContainerOptions>),
+            failed,
+        )
+        .await?;
+        profile.verify_created(&inspected)?;
+        self.upload(&container, WORKSPACE, tree).await?;
+        if let Some(folder) = &spec.data {
+            self.upload(&container, DATA, data::tar_of(folder.clone())).await?;
+        }
+        let streams =
+            AttachContainerOptions { stdin: true, stdout: true, stderr: true, stream: true, ..Default::default() };
+        let attached = within("attach", CALL, docker.attach_container(&container.id, Some(streams)), failed).await?;
+        within(
+            "start container",
+            SLOW_CALL,
+            docker.start_container(&container.id, None::<StartContainerOptions>),
+            failed,
+        )
+        .await?;
+        let post_mortem = post_mortem(docker.clone(), container.id.clone());
+        let (link, ack) = Link::open(attached.input, attached.output, FIRST_EPOCH, self.lease, post_mortem).await?;
+        profile.verify_inside(&ack.hardening)?;
+        let facts = SandboxFacts {
+            container: container.id.clone(),
+            image: spec.image.clone(),
+            hardening: serde_json::to_value(&ack.hardening).expect("facts are plain data"),
+        };
+        Ok(Box::new(DockerSandbox { link, container, facts, env: spec.env.clone() }))
+    }
+}
+
+impl DockerLauncher {
+    /// Fills a volume of the created container. The engine answers only at the end, so what is watched is whether it
+    /// still takes something.
+    async fn upload(&self, container: &Container, path: &str, tar: TarStream) -> Result<(), SandboxError> {
+        let mut tar = Box::pin(tar.peekable());
+        if tar.as_mut().peek().await.is_none() {
+            return Ok(());
+        }
+        let moved = Arc::new(tokio::sync::Notify::new());
+        // What went wrong on our side; the engine only sees a body that breaks off.
+        let broken = Arc::new(std::sync::Mutex::new(None));
+        let body = tar.inspect({
+            let (moved, broken) = (moved.clone(), broken.clone());
+            move |chunk| {
+                moved.notify_one();
+                if let Err(error) = chunk {
+                    *broken.lock().expect("nothing panics while holding it") = Some(error.to_string());
+                }
+            }
+        });
+        let options = UploadToContainerOptions { path: path.to_owned(), ..Default::default() };
+        let upload =
+            self.engine.transfers.upload_to_container(&container.id, Some(options), bollard::body_try_stream(body));
+        tokio::pin!(upload);
+        let result = loop {
+            tokio::select! {
+                result = &mut upload => break result,
+                () = moved.notified() => {}
+                () = tokio::time::sleep(STALLED) => {
+                    let what = format!("filling {path}");
+                    return Err(SandboxError::Deadline { what, seconds: STALLED.as_secs() });
+                }
+            }
+        };
+        let ours = broken.lock().expect("nothing panics while holding it").take();
+        match (result, ours) {
+            (_, Some(detail)) => Err(SandboxError::Start { detail: format!("cannot fill {path}: {detail}") }),
+            (Err(error), None) => {
+                Err(SandboxError::Start { detail: format!("cannot fill {path}: {}", super::connect::describe(&error)) })
+            }
+            (Ok(()), None) => Ok(()),
+        }
+    }
+}
+
+/// A running sandbox.
+struct DockerSandbox {
+    link: Link,
+    container: Container,
+    facts: SandboxFacts,
+    env: Vec<(String, String)>,
+}
+
+#[async_trait]
+impl Sandbox for DockerSandbox {
+    fn facts(&self) -> &SandboxFacts {
+        &self.facts
+    }
+
+    async fn exec(&self, command: &ExecRequest, sink: &mut dyn OutputSink) -> Result<ExecOutput, SandboxError> {
+        commands::exec(&self.link, &self.env, command, sink).await
+    }
+
+    async fn read(&self, path: &str, bytes_max: u64) -> Result<Result<Vec<u8>, FileError>, SandboxError> {
+        files::read(&self.link, path, bytes_max).await
+    }
+
+    async fn write(
+        &self,
+        path: &str,
+        content: &[u8],
+        expect: Option<&BlobId>,
+    ) -> Result<Result<(), FileError>, SandboxError> {
+        files::write(&self.link, path, content, expect).await
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<Result<Listing, FileError>, SandboxError> {
+        files::list(&self.link, request).await
+    }
+
+    async fn search(&self, request: &SearchRequest) -> Result<Result<SearchResult, FileError>, SandboxError> {
+        files::search(&self.link, request).await
+    }
+
+    async fn walk(&self) -> Result<Manifest, SandboxError> {
+        files::walk(&self.link).await
+    }
+
+    async fn stop(&self) -> Result<(), SandboxError> {
+        self.container.remove().await
+    }
+}
+
+impl Drop for DockerSandbox {
+    fn drop(&mut self) {
+        if !self.container.is_removed() {
+            // Should removal from here not succeed, PID 1 ends now rather than with its lease.
+            self.link.shut_down();
+        }
+    }
+}
+
+/// A container that exists. Dropping it removes it, as well as a drop can.
+pub(super) struct Container {
+    docker: Docker,
+    pub(super) id: String,
+    removed: AtomicBool,
+}
+
+impl Container {
+    pub(super) fn new(docker: Docker, id: String) -> Self {
+        Container { docker, id, removed: AtomicBool::new(false) }
+    }
+
+    fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+
+    /// With its anonymous volumes, whatever state it is in. Returns once it is gone.
+    pub(super) async fn remove(&self) -> Result<(), SandboxError> {
+        if self.is_removed() {
+            return Ok(());
+        }
+        remove(&self.docker, &self.id).await?;
+        self.removed.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if self.is_removed() {
+            return;
+        }
+        let (docker, id) = (self.docker.clone(), self.id.clone());
+        // A thread with a runtime of its own: the one we are in may be shutting down. If the process ends first, the
+        // lease takes care of it.
+        let thread = std::thread::Builder::new().name("remove-sandbox".to_owned()).spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            if let Err(error) = runtime.block_on(remove(&docker, &id)) {
+                tracing::warn!(%error, container = id, "could not remove a sandbox; its lease will");
+            }
+        });
+        if let Err(error) = thread {
+            tracing::warn!(%error, "could not start a thread to remove a sandbox; its lease will");
+        }
+    }
+}
+
+async fn remove(docker: &Docker, id: &str) -> Result<(), SandboxError> {
+    let options = RemoveContainerOptions { v: true, force: true, ..Default::default() };
+    let removal = async {
+        match docker.remove_container(id, Some(options)).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_not_found(&error) => Ok(()),
+            // It ended by itself and is being removed: what counts is that it is gone.
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 409, .. }) => gone(docker, id).await,
+            Err(error) => Err(error),
+        }
+    };
+    within("remove container", SLOW_CALL, removal, |detail| SandboxError::Start { detail }).await
+}
+
+async fn gone(docker: &Docker, id: &str) -> Result<(), bollard::errors::Error> {
+    loop {
+        match docker.inspect_container(id, None::<InspectContainerOptions>).await {
+            Err(error) if is_not_found(&error) => return Ok(()),
+            Err(error) => return Err(error),
+            Ok(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Why the connection to PID 1 ended, as far as the engine can say.
+async fn post_mortem(docker: Docker, id: String) -> String {
+    let question = docker.inspect_container(&id, None::<InspectContainerOptions>);
+    match tokio::time::timeout(CALL, question).await {
+        Err(_) => "the container engine does not answer".to_owned(),
+        Ok(Err(error)) if is_not_found(&error) => "the container ended and was removed".to_owned(),
+        Ok(Err(error)) => format!("the container engine is in trouble: {}", super::connect::describe(&error)),
+        Ok(Ok(seen)) => {
+            let state = seen.state.unwrap_or_default();
+            match (state.running, state.oom_killed, state.exit_code) {
+                (Some(true), ..) => "the engine closed the connection to a container that still runs".to_owned(),
+                (_, Some(true), _) => "the container ended: the machine ran out of memory for it".to_owned(),
+                (_, _, Some(code)) => format!("the container ended with code {code}"),
+                (_, _, None) => "the container ended".to_owned(),
+            }
+        }
+    }
+}
