@@ -1,0 +1,147 @@
+//! `greenroom parse`: reads what a tool printed and says what it found. Starts nothing and needs no container.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::PathBuf;
+
+use clap::Args;
+use greenroom_parsers::{Exit, Parser, Report};
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Format, FormatArgs};
+use crate::error::{Error, ExitCode, Result};
+use crate::output::report;
+
+/// Read what a compiler, linter or test runner printed, and report what it found
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo test 2>&1 | greenroom parse -
+  greenroom parse --command 'pytest -q' --exit-code 1 --json log.txt
+  greenroom parse --jsonl outputs.jsonl")]
+pub struct ParseArgs {
+    /// The tool that printed it, where known (never needed: it breaks ties)
+    #[arg(long, value_name = "NAME")]
+    tool: Option<String>,
+    /// The command that printed it
+    #[arg(long, value_name = "CMD")]
+    command: Option<String>,
+    /// How that command ended
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    exit_code: Option<i32>,
+    #[command(flatten)]
+    format: FormatArgs,
+    /// Print SARIF 2.1.0
+    #[arg(long, conflicts_with_all = ["json", "output_format", "junit", "jsonl"])]
+    sarif: bool,
+    /// Print JUnit XML
+    #[arg(long, conflicts_with_all = ["json", "output_format", "jsonl"])]
+    junit: bool,
+    /// Read many: each input line is {"id", "tool"?, "command"?, "exit_code"?, "output"}, each output line {"id", "report"}
+    #[arg(long, conflicts_with_all = ["tool", "command", "exit_code"])]
+    jsonl: bool,
+    /// The file with the output; `-` reads stdin
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+}
+
+/// A longer line of `--jsonl` input is refused rather than kept in memory.
+const LINE_BYTES_MAX: u64 = 1 << 30;
+const PIECE_BYTES: usize = 1 << 18;
+
+pub async fn run(args: ParseArgs, context: &mut Context) -> Result<ExitCode> {
+    let mut input = open(&args.file)?;
+    if args.jsonl {
+        many(&mut input, &args.file, context)?;
+        return Ok(ExitCode::Success);
+    }
+    let report = read(&mut *input, &args)?;
+    if args.sarif {
+        context.printer.json(&greenroom_parsers::to_sarif(&report))?;
+    } else if args.junit {
+        context.printer.verbatim(greenroom_parsers::to_junit(&report).as_bytes())?;
+    } else {
+        match args.format.format() {
+            Format::Json => context.printer.json(&report)?,
+            Format::Human => context.printer.result(&report::render(&report))?,
+        }
+    }
+    Ok(ExitCode::Success)
+}
+
+fn open(file: &PathBuf) -> Result<Box<dyn BufRead>> {
+    if file.as_os_str() == "-" {
+        return Ok(Box::new(BufReader::with_capacity(PIECE_BYTES, io::stdin())));
+    }
+    let opened = File::open(file).map_err(|error| {
+        Error::usage(format!("cannot open `{}`", file.display())).because(error).hint("`-` reads stdin")
+    })?;
+    Ok(Box::new(BufReader::with_capacity(PIECE_BYTES, opened)))
+}
+
+/// Piece by piece: a log may be larger than memory.
+fn read(input: &mut dyn BufRead, args: &ParseArgs) -> Result<Report> {
+    let exit = args.exit_code.map(Exit::Code);
+    let mut parser = Parser::new(args.tool.as_deref(), args.command.as_deref(), exit);
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match input.read(&mut piece) {
+            Ok(0) => return Ok(parser.finish()),
+            Ok(count) => parser.feed(&piece[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::usage(format!("cannot read `{}`", args.file.display())).because(error)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Request {
+    id: serde_json::Value,
+    tool: Option<String>,
+    command: Option<String>,
+    exit_code: Option<i32>,
+    output: String,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: &'a serde_json::Value,
+    report: &'a Report,
+}
+
+/// One answer a line, written before the next line is read.
+fn many(input: &mut dyn BufRead, file: &std::path::Path, context: &mut Context) -> Result<()> {
+    let mut line = Vec::new();
+    for number in 1u64.. {
+        line.clear();
+        let count = Read::take(&mut *input, LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line)
+            .map_err(|error| Error::usage(format!("cannot read `{}`", file.display())).because(error))?;
+        if count == 0 {
+            return Ok(());
+        }
+        if count as u64 == LINE_BYTES_MAX && !line.ends_with(b"\n") {
+            return Err(Error::usage(format!("line {number} of `{}` is longer than 1 GiB", file.display())));
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let request: Request = serde_json::from_slice(&line).map_err(|error| bad_line(number, file, &error))?;
+        let exit = request.exit_code.map(Exit::Code);
+        let mut parser = Parser::new(request.tool.as_deref(), request.command.as_deref(), exit);
+        for piece in request.output.as_bytes().chunks(PIECE_BYTES) {
+            parser.feed(piece);
+        }
+        context.printer.json(&Answer { id: &request.id, report: &parser.finish() })?;
+    }
+    Ok(())
+}
+
+fn bad_line(number: u64, file: &std::path::Path, error: &serde_json::Error) -> Error {
+    // serde counts lines within the line, which is always the first.
+    let cause = error.to_string();
+    let cause = cause.split(" at line ").next().unwrap_or_default().to_owned();
+    Error::usage(format!("line {number} of `{}` is not a request", file.display()))
+        .because(format!("{cause} (column {})", error.column()))
+        .hint(r#"each line is {"id": …, "output": "…"}, with "tool", "command" and "exit_code" where known"#)
+}

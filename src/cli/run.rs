@@ -1,0 +1,261 @@
+//! `greenroom run`: a repository, a task and its checks in; a verified patch, or the reason why not, out.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::interrupt::Interrupt;
+use super::watch::Watch;
+use super::{Context, Format, FormatArgs, engine, found, prepare, values};
+use crate::agent::{self, Parts, Settings};
+use crate::config::{FileConfig, RunConfig, Typed};
+use crate::error::{Error, ExitCode, Result};
+use crate::id::{BlobId, RunId};
+use crate::model::Model;
+use crate::output::human::style::{DIM, RESET};
+use crate::output::jsonl::{ErrorLine, RunResult};
+use crate::output::summary;
+use crate::sandbox::SandboxSpec;
+use crate::store::{RunStore, Store};
+use crate::task::Task;
+
+/// Run an agent on a copy of a repository, in a container, until its checks pass in a clean one
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  greenroom run                                     make the checks of this repository pass
+  greenroom run --repo ../shop --check 'make test'  the same elsewhere, with your own check
+  greenroom run --task 'add a --dry-run flag' --model anthropic/claude-sonnet-5 --cost-usd-max 2
+  echo 'mend the parser' | greenroom run --task - --json
+
+The repository itself is never changed: look at the patch with `greenroom diff last`, take it with `greenroom apply last`.")]
+pub struct RunArgs {
+    /// The repository
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    repo: PathBuf,
+    /// What to do; `-` reads it from stdin. Without it: make the checks pass
+    #[arg(long, short = 'p', value_name = "TEXT|-")]
+    task: Option<String>,
+    /// A command that must pass; may be given several times. Without it: the repository's own tests
+    #[arg(long = "check", value_name = "CMD")]
+    checks: Vec<String>,
+    /// PROVIDER/MODEL, `autofix`, or `scripted:FILE`. Without it: what the keys in the environment suggest, else autofix
+    #[arg(long, value_name = "ID", env = "GREENROOM_MODEL", hide_env_values = true)]
+    model: Option<String>,
+    /// Tool calls at most
+    #[arg(long, value_name = "N", env = "GREENROOM_STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    steps: Option<u64>,
+    /// Tokens at most, input and output together
+    #[arg(long, value_name = "N", env = "GREENROOM_TOKENS_MAX", value_parser = clap::value_parser!(u64).range(1..))]
+    tokens_max: Option<u64>,
+    /// US dollars at most
+    #[arg(long, value_name = "N", env = "GREENROOM_COST_USD_MAX", value_parser = values::dollars)]
+    cost_usd_max: Option<f64>,
+    /// Time at most, like 90s, 30m or 2h
+    #[arg(long, value_name = "T", env = "GREENROOM_TIME_MAX", value_parser = values::duration)]
+    time_max: Option<Duration>,
+    /// Time one check may take
+    #[arg(long, value_name = "T", env = "GREENROOM_CHECK_TIMEOUT", value_parser = values::duration)]
+    check_timeout: Option<Duration>,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// What goes into the sandbox. All of it comes from the operator.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SandboxArgs {
+    /// A toolchain's name, or any image. Without it: what the repository's manifest files suggest
+    #[arg(long, value_name = "NAME", env = "GREENROOM_IMAGE")]
+    pub image: Option<String>,
+    /// A folder to copy in, readable at /data
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// An environment variable for every command in the sandbox
+    #[arg(long = "env", value_name = "K=V", value_parser = values::variable)]
+    pub env: Vec<(String, String)>,
+    /// A path to copy in although git ignores it
+    #[arg(long = "include", value_name = "PATH")]
+    pub include: Vec<String>,
+}
+
+/// One run to be made, everything resolved but what the engine must say.
+pub(super) struct Job {
+    pub(super) config: RunConfig,
+    pub(super) sandbox: SandboxArgs,
+    pub(super) instruction: Option<String>,
+    /// Empty: the repository's own.
+    pub(super) checks: Vec<String>,
+    pub(super) model: Arc<dyn Model>,
+    /// Of events; a run inside `demo` shows only its progress.
+    pub(super) format: Format,
+}
+
+/// How a run went, for the caller to print.
+pub(super) struct Done {
+    pub(super) result: RunResult,
+    pub(super) patch: Option<Vec<u8>>,
+    /// Why there was no run, or why it broke.
+    pub(super) error: Option<Error>,
+}
+
+pub async fn run(args: RunArgs, context: &mut Context) -> Result<ExitCode> {
+    let format = args.format.format();
+    let done = match Interrupt::listen() {
+        Ok(interrupt) => match resolve(args, context) {
+            Ok(job) => carry_out(job, context, &interrupt).await,
+            Err(error) => Done::without_run(error),
+        },
+        Err(error) => Done::without_run(error),
+    };
+    match format {
+        Format::Json => context.printer.json(&done.result)?,
+        Format::Human => match (&done.error, &done.result.run) {
+            (None, _) => {
+                context.printer.result(&format!("\n{}", summary::render(&done.result, done.patch.as_deref())))?
+            }
+            // The error says it all; the summary would only repeat it.
+            (Some(_), Some(run)) => context.printer.note(&format!("{DIM}recorded as{RESET} {run}"))?,
+            (Some(_), None) => {}
+        },
+    }
+    done.into_exit()
+}
+
+fn resolve(args: RunArgs, context: &Context) -> Result<Job> {
+    let mut file = FileConfig::load(&context.paths()?.config_file)?;
+    if let Some(timeout) = args.check_timeout {
+        file.check_timeout = Some(crate::config::TypedDuration(timeout));
+    }
+    let typed = Typed {
+        model: args.model,
+        image: args.sandbox.image.clone(),
+        steps: args.steps,
+        tokens_max: args.tokens_max,
+        cost_usd_max: args.cost_usd_max,
+        time_max: args.time_max,
+        env: args.sandbox.env.clone(),
+    };
+    let config = RunConfig::resolve(&args.repo, typed, file)?;
+    let instruction = args.task.map(instruction).transpose()?;
+    let model = engine::model(config.model.as_deref())?;
+    let format = args.format.format();
+    Ok(Job { config, sandbox: args.sandbox, instruction, checks: args.checks, model, format })
+}
+
+/// The user's words; from stdin only where `-` asks for it.
+fn instruction(task: String) -> Result<String> {
+    const BYTES_MAX: u64 = 1 << 20;
+    let text = if task == "-" {
+        let mut text = String::new();
+        std::io::stdin()
+            .take(BYTES_MAX + 1)
+            .read_to_string(&mut text)
+            .map_err(|error| Error::usage("cannot read the task from stdin").because(error))?;
+        text
+    } else {
+        task
+    };
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Error::usage("the task is empty").hint("leave `--task` out to make the checks pass"));
+    }
+    if text.len() as u64 > BYTES_MAX {
+        return Err(Error::usage("the task is longer than 1 MiB")
+            .hint("put the material in the repository, and its name in the task"));
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) async fn carry_out(job: Job, context: &mut Context, interrupt: &Interrupt) -> Done {
+    let mut seen = Seen::default();
+    let outcome = attempt(job, context, interrupt, &mut seen).await;
+    let interrupted = interrupt.stop.is_cancelled();
+    match (outcome, seen.result) {
+        (Ok(()), Some(mut result)) => {
+            if interrupted {
+                result.exit_code = ExitCode::Interrupted.code();
+            }
+            Done { result, patch: seen.patch, error: None }
+        }
+        (Ok(()), None) => Done::without_run(Error::internal("the run ended without a single event")),
+        (Err(error), Some(mut result)) => {
+            result.exit_code = error.exit.code();
+            result.error = Some(ErrorLine::of(&error));
+            Done { result, patch: seen.patch, error: Some(error) }
+        }
+        (Err(error), None) => Done::without_run(error),
+    }
+}
+
+/// What the observer saw, kept also where the run broke.
+#[derive(Default)]
+struct Seen {
+    result: Option<RunResult>,
+    patch: Option<Vec<u8>>,
+}
+
+async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &mut Seen) -> Result<()> {
+    let Job { config, sandbox, instruction, checks, model, format } = job;
+    let paths = context.paths()?;
+    let (image, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
+    context.printer.note(&format!("{DIM}model{RESET}  {}", model.id()))?;
+    let data = sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
+    let engine = interrupt.or_stop(engine::connect()).await?;
+    let prepared = interrupt.or_stop(engine.prepare(&image, &mut context.printer)).await?;
+    let run = RunId::generate();
+    let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
+    let blobs = store.clone();
+    let put = move |bytes: &[u8]| blobs.put_blob(bytes);
+    let copied = interrupt.or_stop(prepare::copy(&config.repo, sandbox.include, put)).await?;
+    prepare::tell_skipped(&copied, &mut context.printer)?;
+    let spec = SandboxSpec {
+        run: run.clone(),
+        image: prepared.image,
+        limits: config.resources,
+        env: prepare::environment(prepared.env, &config.env),
+        data,
+    };
+    let settings = Settings {
+        run,
+        repo: config.repo.display().to_string(),
+        task: Task { instruction, checks },
+        limits: config.limits,
+    };
+    let parts = Parts {
+        store: store.clone(),
+        launcher: engine.launcher(&paths.state),
+        model,
+        spec,
+        pristine: Arc::new(copied.manifest),
+        settings,
+    };
+    let mut watch = Watch::new(&mut context.printer, format, interrupt.stop.clone());
+    let driven = interrupt.or_now(agent::drive(parts, &mut watch, interrupt.stop.clone())).await;
+    let (result, patch, failure) = watch.close();
+    seen.result = result;
+    let read = |id: &BlobId| store.blob(id).map_err(|error| Error::internal("cannot read the patch").because(error));
+    seen.patch = patch.as_ref().map(read).transpose()?;
+    driven?;
+    // Only after the run's own end was recorded: a reader that has gone stops the run, it does not fail it.
+    failure.map_or(Ok(()), Err)
+}
+
+impl Done {
+    fn without_run(error: Error) -> Self {
+        Done { result: RunResult::failed(&error), patch: None, error: Some(error) }
+    }
+
+    fn into_exit(self) -> Result<ExitCode> {
+        match (self.error, self.result.status) {
+            (Some(error), _) => Err(error),
+            (None, _) if self.result.exit_code == ExitCode::Interrupted.code() => Ok(ExitCode::Interrupted),
+            (None, Some(status)) => Ok(status.exit_code()),
+            (None, None) => Ok(ExitCode::Internal),
+        }
+    }
+}

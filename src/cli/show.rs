@@ -1,0 +1,116 @@
+//! `greenroom show RUN`: what happened in a run, step by step, from its journal alone.
+
+use clap::Args;
+
+use super::{Context, Format, FormatArgs, Past};
+use crate::error::{ExitCode, Result};
+use crate::event::{Event, ToolOutcome};
+use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET};
+use crate::output::jsonl::EventLine;
+use crate::output::report::verdict_line;
+use crate::output::summary;
+use crate::task::CheckResult;
+
+/// Show what happened in a run
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  greenroom show last\n  greenroom show 01k --json")]
+pub struct ShowArgs {
+    /// The run's id, its beginning or end, or `last`
+    #[arg(value_name = "RUN")]
+    run: String,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+pub async fn run(args: ShowArgs, context: &mut Context) -> Result<ExitCode> {
+    let past = Past::find(context, &args.run)?;
+    let result = past.result();
+    match args.format.format() {
+        Format::Json => {
+            for record in &past.records {
+                context.printer.json(&EventLine::of(&record.event))?;
+            }
+            context.printer.json(&result)?;
+        }
+        Format::Human => {
+            for record in &past.records {
+                if let Some(text) = event(&record.event) {
+                    context.printer.result(&text)?;
+                }
+            }
+            let patch = past.patch()?;
+            context.printer.result(&format!("\n{}", summary::render(&result, patch.as_deref())))?;
+        }
+    }
+    Ok(ExitCode::Success)
+}
+
+/// One event as a line or a few; `None` for what says nothing to a person.
+pub fn event(event: &Event) -> Option<String> {
+    match event {
+        Event::RunStarted { repo, task, model, .. } => {
+            let task = task.instruction.as_deref().unwrap_or("make the checks pass");
+            Some(format!("{BOLD}{task}{RESET}\n{DIM}in{RESET} {repo} {DIM}by{RESET} {model}"))
+        }
+        Event::SandboxStarted { image, files, bytes, .. } => {
+            Some(format!("{DIM}sandbox{RESET} from {image}, {files} files ({} KiB) copied in", bytes.div_ceil(1024)))
+        }
+        Event::BaselineFinished { checks, .. } => Some(checks_text("baseline", checks)),
+        Event::ModelRequested { .. } => None,
+        Event::ModelResponded { turn, response, .. } => {
+            let text = response.text();
+            let line = text.trim().lines().next().filter(|line| !line.is_empty())?;
+            Some(format!("{DIM}turn {turn}{RESET} {}", shorten(line)))
+        }
+        Event::ModelFailed { turn, detail, .. } => {
+            Some(format!("{DIM}turn {turn}{RESET} {RED}no answer{RESET}: {detail}"))
+        }
+        Event::ToolCallStarted { token, call } => {
+            let argument = ["command", "path", "pattern"].iter().find_map(|key| call.input.get(key)?.as_str());
+            let argument = argument.unwrap_or_default().lines().next().unwrap_or_default();
+            Some(format!("{DIM}step {}{RESET} {BOLD}{}{RESET} {}", token.0 + 1, call.name, shorten(argument)))
+        }
+        Event::ToolCallFinished { result, .. } => tool_result(result),
+        Event::TreeCaptured { files_changed, .. } => {
+            Some(format!("{DIM}captured{RESET} {} changed", files(files_changed.len())))
+        }
+        Event::VerificationFinished { checks, .. } => Some(checks_text("verification in a clean container", checks)),
+        Event::Finished { .. } => None,
+    }
+}
+
+fn tool_result(result: &ToolOutcome) -> Option<String> {
+    if let Some(checks) = &result.checks {
+        return Some(checks_text("checks", checks));
+    }
+    if result.is_error {
+        return Some(format!(
+            "    {RED}refused{RESET}: {}",
+            shorten(result.content.lines().next().unwrap_or_default())
+        ));
+    }
+    let outcome = result.outcome.filter(|outcome| !outcome.succeeded())?;
+    Some(format!("    {RED}{outcome}{RESET}"))
+}
+
+fn checks_text(name: &str, checks: &[CheckResult]) -> String {
+    let mut text = format!("{DIM}{name}{RESET}");
+    for check in checks {
+        let mark = if check.passed() { format!("{GREEN}✓{RESET}") } else { format!("{RED}✗{RESET}") };
+        let verdict = verdict_line(&check.report);
+        text.push_str(&format!("\n    {mark} `{}` {}: {}", check.check.command, check.outcome, verdict.trim_end()));
+    }
+    text
+}
+
+fn files(count: usize) -> String {
+    if count == 1 { "1 file".into() } else { format!("{count} files") }
+}
+
+fn shorten(line: &str) -> String {
+    const CHARS_MAX: usize = 160;
+    match line.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}

@@ -1,0 +1,123 @@
+//! The end of a run for a person: outcome, checks before and after, what was changed and why, what it cost, what to type.
+
+use greenroom_parsers::Verdict;
+
+use super::human::style::{BOLD, DIM, GREEN, RED, RESET, YELLOW};
+use super::jsonl::RunResult;
+use super::report::{verdict_colour, verdict_name};
+use crate::cli::values::show_duration;
+use crate::event::RunStatus;
+
+const FILES_MAX: usize = 12;
+const SUMMARY_LINES_MAX: usize = 15;
+
+pub fn render(result: &RunResult, patch: Option<&[u8]>) -> String {
+    let (colour, status) = status_word(result.status);
+    let mut text = format!("{colour}{BOLD}{status}{RESET}: {}\n", result.reason);
+    if let Some(run) = &result.run {
+        row(&mut text, "run", run.as_str());
+    }
+    for check in &result.checks {
+        let runs = match (check.runs, check.red_runs) {
+            (0, _) => String::new(),
+            (1, red) => format!("{DIM} (1 run in between, {red} red){RESET}"),
+            (runs, red) => format!("{DIM} ({runs} runs in between, {red} red){RESET}"),
+        };
+        let change = format!("{} → {}", verdict(check.baseline), verdict(check.last));
+        row(&mut text, "check", &format!("`{}` {change}{runs}", check.command));
+    }
+    if !result.files_changed.is_empty() {
+        let (added, removed) = patch.map_or((0, 0), count_lines);
+        let shown = result.files_changed.iter().take(FILES_MAX).cloned().collect::<Vec<_>>().join(", ");
+        let more = result.files_changed.len().saturating_sub(FILES_MAX);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        row(&mut text, "changed", &format!("{shown}{more} {GREEN}+{added}{RESET} {RED}-{removed}{RESET}"));
+    }
+    if let Some(summary) = result.summary.as_deref().filter(|summary| !summary.trim().is_empty()) {
+        for (index, line) in summary.trim().lines().take(SUMMARY_LINES_MAX).enumerate() {
+            row(&mut text, if index == 0 { "why" } else { "" }, line);
+        }
+    }
+    row(&mut text, "spent", &spent(result));
+    if let Some(run) = &result.run {
+        row(&mut text, "next", &format!("greenroom show {run}"));
+        if !result.files_changed.is_empty() {
+            row(&mut text, "", &format!("greenroom diff {run}"));
+            row(&mut text, "", &format!("greenroom apply {run}"));
+        }
+    }
+    text
+}
+
+pub fn status_word(status: Option<RunStatus>) -> (&'static str, &'static str) {
+    match status {
+        Some(RunStatus::Verified) => (GREEN, "verified"),
+        Some(RunStatus::Unverified) => (RED, "unverified"),
+        Some(RunStatus::Infeasible) => (YELLOW, "infeasible"),
+        Some(RunStatus::Limit) => (YELLOW, "limit"),
+        Some(RunStatus::Parked) => (YELLOW, "parked"),
+        Some(RunStatus::Failed) => (RED, "failed"),
+        None => (DIM, "unfinished"),
+    }
+}
+
+fn spent(result: &RunResult) -> String {
+    let count = |number: u64, name: &str| format!("{number} {name}{}", if number == 1 { "" } else { "s" });
+    let cost = match result.cost_usd {
+        Some(cost) if cost > 0.0 => format!(", ${cost:.4}"),
+        Some(_) => String::new(),
+        None => ", price unknown".into(),
+    };
+    let (steps, turns) = (count(result.steps, "step"), count(result.turns, "turn"));
+    format!("{steps}, {turns}, {}{cost}, {}", count(result.tokens, "token"), show_duration(result.wall_ms))
+}
+
+fn verdict(verdict: Option<Verdict>) -> String {
+    match verdict {
+        Some(verdict) => format!("{}{}{RESET}", verdict_colour(verdict), verdict_name(verdict)),
+        None => format!("{DIM}not run{RESET}"),
+    }
+}
+
+fn row(text: &mut String, name: &str, value: &str) {
+    text.push_str(&format!("  {DIM}{name:<8}{RESET} {value}\n"));
+}
+
+/// Added and removed lines of a unified diff: hunk bodies only, counted by their headers.
+fn count_lines(patch: &[u8]) -> (u64, u64) {
+    let (mut added, mut removed) = (0, 0);
+    let (mut old_left, mut new_left) = (0u64, 0u64);
+    for line in patch.split(|byte| *byte == b'\n') {
+        if old_left == 0 && new_left == 0 {
+            (old_left, new_left) = hunk_lengths(line).unwrap_or((0, 0));
+            continue;
+        }
+        match line.first() {
+            Some(b'+') => (added, new_left) = (added + 1, new_left.saturating_sub(1)),
+            Some(b'-') => (removed, old_left) = (removed + 1, old_left.saturating_sub(1)),
+            Some(b'\\') => {}
+            Some(_) | None => (old_left, new_left) = (old_left.saturating_sub(1), new_left.saturating_sub(1)),
+        }
+    }
+    (added, removed)
+}
+
+/// `@@ -1,3 +1,4 @@`: 3 and 4. A missing length is 1.
+fn hunk_lengths(line: &[u8]) -> Option<(u64, u64)> {
+    let text = std::str::from_utf8(line.strip_prefix(b"@@ -")?).ok()?;
+    let (old, rest) = text.split_once(" +")?;
+    let (new, _) = rest.split_once(" @@")?;
+    let length = |range: &str| range.split_once(',').map_or(Some(1), |(_, length)| length.parse().ok());
+    Some((length(old)?, length(new)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_in_hunks_only() {
+        let patch = b"--- a/x\n+++ b/x\n@@ -1,2 +1,3 @@\n a\n--- b\n+++ c\n+d\n--- a/y\n+++ b/y\n@@ -1 +0,0 @@\n-z\n";
+        assert_eq!(count_lines(patch), (2, 2));
+    }
+}

@@ -1,0 +1,77 @@
+use insta::assert_snapshot;
+
+use crate::support::TestEnvironment;
+
+const RUSTC: &str = "error[E0425]: cannot find value `x` in this scope\n --> src/main.rs:2:20\n  |\n2 |     println!(\"{}\", x);\n  |                    ^ not found in this scope\n\nerror: aborting due to 1 previous error\n";
+
+#[test]
+fn findings_come_first() {
+    let finished = TestEnvironment::new().greenroom_reading(&["parse", "-"], RUSTC.as_bytes());
+    assert!(
+        finished.stdout.starts_with("src/main.rs:2:20: error[E0425]: cannot find value `x` in this scope\n"),
+        "{finished}"
+    );
+    assert_eq!(finished.code, 0);
+}
+
+#[test]
+fn json_is_the_report_on_one_line() {
+    let environment = TestEnvironment::new();
+    environment.write("log.txt", RUSTC);
+    let finished = environment.greenroom(&["parse", "--json", "--exit-code", "101", "log.txt"]);
+    let report = &finished.lines()[0];
+    assert_eq!(report["verdict"], "error");
+    assert_eq!(report["diagnostics"][0]["line"], 2);
+    assert_eq!(finished.lines().len(), 1);
+}
+
+#[test]
+fn sarif_and_junit_name_the_finding() {
+    let environment = TestEnvironment::new();
+    environment.write("log.txt", RUSTC);
+    let sarif = environment.greenroom(&["parse", "--sarif", "log.txt"]).lines().remove(0);
+    assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "E0425");
+    let junit = environment.greenroom(&["parse", "--junit", "log.txt"]);
+    assert!(junit.stdout.contains("<error message=\"cannot find value `x` in this scope\" type=\"E0425\">"), "{junit}");
+}
+
+#[test]
+fn many_outputs_are_answered_line_by_line() {
+    let request = |id: u32, output: &str| serde_json::json!({"id": id, "tool": "rustc", "output": output}).to_string();
+    let input = format!("{}\n\n{}\n", request(1, RUSTC), request(2, ""));
+    let finished = TestEnvironment::new().greenroom_reading(&["parse", "--jsonl", "-"], input.as_bytes());
+    let answers = finished.lines();
+    assert_eq!(answers.len(), 2);
+    assert_eq!((&answers[0]["id"], &answers[0]["report"]["diagnostics"][0]["code"]), (&1.into(), &"E0425".into()));
+    assert_eq!((&answers[1]["id"], &answers[1]["report"]["verdict"]), (&2.into(), &"unknown".into()));
+}
+
+#[test]
+fn a_bad_line_is_named_after_the_good_ones_were_answered() {
+    let input = "{\"id\": \"a\", \"output\": \"\"}\n{\"id\": \"b\"}\n";
+    let finished = TestEnvironment::new().greenroom_reading(&["parse", "--jsonl", "-"], input.as_bytes());
+    assert_eq!(finished.lines().len(), 1);
+    assert_eq!(finished.code, 2);
+    assert_snapshot!(finished.stderr, @r#"
+    error: line 2 of `-` is not a request
+      cause: missing field `output` (column 11)
+      hint: each line is {"id": …, "output": "…"}, with "tool", "command" and "exit_code" where known
+    "#);
+}
+
+#[test]
+fn a_missing_file_is_a_usage_error() {
+    assert_snapshot!(TestEnvironment::new().greenroom(&["parse", "absent.txt"]), @r#"
+    [exit 2]
+    error: cannot open `absent.txt`
+      cause: No such file or directory (os error 2)
+      hint: `-` reads stdin
+    "#);
+}
+
+#[test]
+fn without_a_file_nothing_waits_for_stdin() {
+    let finished = TestEnvironment::new().greenroom(&["parse"]);
+    assert_eq!(finished.code, 2);
+    assert!(finished.stderr.contains("<FILE|->"), "{finished}");
+}
