@@ -214,6 +214,7 @@ async fn retry_after_is_obeyed_and_an_absurd_one_clipped() {
 
     let (error, requests) = error_after(vec![limited("60000")]).await;
     assert_eq!(requests, 1, "the wait would pass the total deadline");
+    assert!(error.to_string().contains("asks to wait 60s"), "{error}");
     assert!(matches!(error, ModelError::Quota { .. }), "{error}");
 }
 
