@@ -7,7 +7,9 @@ mod traceback;
 
 pub(super) use exception::Exception;
 pub(super) use syntax::SyntaxError;
-pub(super) use traceback::{Traceback, file_line};
+pub(super) use traceback::{Traceback, add_local, local};
+
+use traceback::file_line;
 
 use super::{Kind, Reader, Tool};
 use crate::sink::{Evidence, Sink};
