@@ -14,7 +14,7 @@ pub(super) struct Failure {
     pub(super) line: Option<u32>,
     pub(super) expected: Option<String>,
     pub(super) actual: Option<String>,
-    pub(super) raised: Option<Raised>,
+    raised: Option<Raised>,
 }
 
 impl Failure {
@@ -29,6 +29,25 @@ impl Failure {
             reading.line(line);
         }
         reading.into_failure(body)
+    }
+
+    /// `/src/test_a.py:36: AssertionError: assert 7 == 8` of `--tb=line`.
+    pub(super) fn one_line(line: &str) -> Self {
+        let found = line.match_indices(':').find_map(|(at, _)| {
+            let (row, message) = line[at + 1..].split_once(": ")?;
+            Some((line[..at].to_owned(), row.parse::<u32>().ok()?, message))
+        });
+        let Some((file, row, message)) = found else {
+            return Self { message: line.trim().to_owned(), ..Self::default() };
+        };
+        let frame = Frame { file: Some(file), line: Some(row), ..Frame::default() };
+        let reading = Reading {
+            frames: vec![frame],
+            code: vec![Code::new()],
+            errors: vec![message.trim_end().to_owned()],
+            ..Reading::default()
+        };
+        reading.into_failure(&[])
     }
 
     /// `--tb=native`, and what is not run by Python's own collector.
@@ -260,6 +279,10 @@ impl Reading {
         let raised = self.into_raised();
         let message = match (headline.is_empty(), body.first()) {
             (true, _) => named.unwrap_or_else(text),
+            // The place and its line come before what is wrong there.
+            (false, _) if raised.as_ref().is_some_and(|raised| raised.syntax.is_some()) => {
+                format!("{}\n{headline}", headline.lines().last().unwrap_or("").trim())
+            }
             // pytest's own words tell more: which module, which fixtures there are.
             (false, Some(first)) if fixture.is_some() || first.contains("Error while ") => {
                 format!("{}\n{}", headline.trim(), text())
@@ -346,6 +369,7 @@ fn sides(message: &str) -> Option<(String, String)> {
     });
     let (text, operator) = assertion?;
     let (left, right) = text.split_once(operator)?;
-    (!right.contains(operator) && ![" and ", " or "].iter().any(|word| text.contains(word)))
+    // Long values are cut; cut alike they tell nothing.
+    (left != right && !right.contains(operator) && ![" and ", " or "].iter().any(|word| text.contains(word)))
         .then(|| (left.to_owned(), right.to_owned()))
 }

@@ -121,7 +121,9 @@ pub(super) fn result(line: &str) -> Option<(&str, TestStatus)> {
         let (id, after) = (&bare[..at], &bare[at + spaced.len()..]);
         let reason = after.is_empty() || (after.starts_with(" (") && after.ends_with([')', '.']));
         // What a reason says may be any word too; the first one that follows a test's name is the result.
-        if reason && is_id(id) && !WORDS.iter().any(|(word, _)| id.contains(&format!(" {word} ("))) {
+        // Only parameters hold blanks: otherwise it is the test's own output.
+        let whole = !id.contains(' ') || id.find('[').is_some_and(|bracket| !id[..bracket].contains(' '));
+        if reason && whole && is_id(id) && !WORDS.iter().any(|(word, _)| id.contains(&format!(" {word} ("))) {
             return Some((id.trim_end(), *status));
         }
     }
@@ -259,6 +261,13 @@ mod tests {
         assert_eq!(result("[gw1] [  6%] FAILED t.py::T::test[a b-x - y] "), Some((odd, TestStatus::Failed)));
         assert_eq!(summary("FAILED t.py::T::test[a b-x - y] - E: m").unwrap(), (odd, TestStatus::Failed, Some("E: m")));
         assert_eq!(result("t.py::x SKIPPED (was PASSED before)   [  1%]"), Some(("t.py::x", TestStatus::Skipped)));
+    }
+
+    #[test]
+    fn output_behind_a_name_is_not_its_result() {
+        assert_eq!(result("t.py::test_a t.py::test_b PASSED"), None);
+        assert_eq!(started("t.py::test_a t.py::test_b PASSED"), Some("t.py::test_a"));
+        assert_eq!(late_result("PASSED      [ 50%]"), Some(TestStatus::Passed));
     }
 
     #[test]

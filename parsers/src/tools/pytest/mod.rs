@@ -52,6 +52,7 @@ pub(super) const TOOL: Tool = Tool {
 
 const BLOCK_LINES_MAX: usize = 5_000;
 const CONFTEST_LINES_MAX: usize = 200;
+const USAGE_LINES_MAX: usize = 12;
 
 #[derive(Default)]
 struct Pytest {
@@ -123,20 +124,21 @@ impl Reader for Pytest {
                     None => return 0,
                 },
             };
+            run.width.get_or_insert(line.chars().count());
             run.enter(rule);
             return 1;
         }
         if self.run.is_none() {
             let is_progress = line::progress(line).is_some() || line::result(line).is_some();
             if !is_progress && Totals::parse(line).is_none() {
-                return usage_error(line, sink);
+                return usage_error(lines, sink);
             }
             sink.evidence(Evidence::RunStarted);
             self.run = Some(Run::new(None));
         }
         let Some(run) = &mut self.run else { return 0 };
         match run.read(line, sink) {
-            0 => usage_error(line, sink),
+            0 => usage_error(lines, sink),
             claimed => claimed,
         }
     }
@@ -332,10 +334,18 @@ fn conftest_error(lines: Lines<'_>, sink: &mut Sink) -> usize {
 }
 
 /// `ERROR: file or directory not found: nope.py`
-fn usage_error(line: &str, sink: &mut Sink) -> usize {
-    let Some(message) = line.strip_prefix("ERROR: ") else { return 0 };
+fn usage_error(lines: Lines<'_>, sink: &mut Sink) -> usize {
+    let Some(mut message) = lines.first().strip_prefix("ERROR: ") else { return 0 };
     if !sink.expects(TOOL.name) {
         return 0;
+    }
+    let mut read = 1;
+    if message.starts_with("usage: ")
+        && let Some((at, error)) =
+            (1..USAGE_LINES_MAX).find_map(|n| Some((n, lines.ahead(n)?.split_once(": error: ")?.1)))
+    {
+        message = error;
+        read = at + 1;
     }
     sink.evidence(Evidence::SaysError);
     sink.diagnostic(Diagnostic {
@@ -343,7 +353,7 @@ fn usage_error(line: &str, sink: &mut Sink) -> usize {
         message: message.to_owned(),
         ..Diagnostic::default()
     });
-    1
+    read
 }
 
 /// The worse of two results of one test: its teardown may fail after it passed.

@@ -97,19 +97,11 @@ impl Outcome {
         if self.one_liners.len() >= BLOCKS_MAX {
             return;
         }
-        let mut failure = Failure { message: line.trim().to_owned(), ..Failure::default() };
-        let place = line.match_indices(':').find_map(|(at, _)| {
-            let (row, message) = line[at + 1..].split_once(": ")?;
-            Some((line[..at].to_owned(), row.parse().ok()?, message.to_owned()))
-        });
-        if let Some((file, row, message)) = place {
-            failure = Failure { file: Some(file), line: Some(row), message, ..Failure::default() };
-        }
-        self.one_liners.push(failure);
+        self.one_liners.push(Failure::one_line(line));
     }
 
     pub(super) fn report(mut self, totals: Option<Totals>, sink: &mut Sink) {
-        self.assign_one_liners();
+        self.assign_one_liners(sink);
         let uncollected = self.report_blocks(sink);
         if uncollected > 0 {
             sink.evidence(Evidence::SaysError);
@@ -129,67 +121,49 @@ impl Outcome {
         }
     }
 
-    fn assign_one_liners(&mut self) {
+    fn assign_one_liners(&mut self, sink: &mut Sink) {
         let lines = std::mem::take(&mut self.one_liners);
         let failed: Vec<usize> =
             (0..self.tests.len()).filter(|&index| self.tests[index].status == TestStatus::Failed).collect();
-        if lines.len() == failed.len() {
-            for (index, failure) in failed.into_iter().zip(lines) {
-                describe(&mut self.tests[index], &failure);
+        let assigned = lines.len() == failed.len();
+        for (index, failure) in lines.into_iter().enumerate() {
+            if assigned {
+                describe(&mut self.tests[failed[index]], &failure);
             }
+            if let Some(advice) = failure.advice() {
+                sink.diagnostic(advice);
+            }
+            sink_trace(failure, sink);
         }
     }
 
     /// Gives each block to its test; answers how many modules were not collected.
     fn report_blocks(&mut self, sink: &mut Sink) -> u64 {
-        let mut described: HashSet<usize> = HashSet::new();
         let mut modules: HashSet<String> = HashSet::new();
-        let by_title = self.failing_by_title();
-        let mut turn: HashMap<String, usize> = HashMap::new();
-        let complete = self.tests.iter().any(|test| matches!(test.status, TestStatus::Failed | TestStatus::Error));
-        for Block { kind, failure } in std::mem::take(&mut self.blocks) {
-            match kind {
-                BlockKind::Collection(path) => {
-                    if modules.insert(path.clone()) {
-                        let mut finding = failure.finding();
-                        finding.file.get_or_insert(path);
-                        sink.diagnostic(finding);
-                    }
+        let (tests, modules_of): (Vec<Block>, Vec<Block>) =
+            std::mem::take(&mut self.blocks).into_iter().partition(|b| matches!(b.kind, BlockKind::Test { .. }));
+        for Block { kind, failure } in modules_of {
+            if let BlockKind::Collection(path) = kind
+                && modules.insert(path.clone())
+            {
+                let mut finding = failure.finding();
+                finding.file.get_or_insert(path);
+                sink.diagnostic(finding);
+                sink_trace(failure, sink);
+            }
+        }
+        let owners = self.owners(&tests);
+        let mut described: HashSet<usize> = HashSet::new();
+        for (Block { failure, .. }, owner) in tests.into_iter().zip(owners) {
+            if let Some(index) = owner {
+                if described.insert(index) {
+                    describe(&mut self.tests[index], &failure);
                 }
-                BlockKind::Test { title, status } => {
-                    let title = title.split(" (").next().filter(|t| !t.contains('[')).unwrap_or(&title).trim_end();
-                    let next = turn.entry(title.to_owned()).or_default();
-                    let known = by_title.get(title).and_then(|tests| tests.get(*next).or(tests.last())).copied();
-                    *next += 1;
-                    let index = match known {
-                        Some(index) => index,
-                        // Named by the short summary or nowhere: then the block is all there is.
-                        None if complete => {
-                            if let Some(trace) = failure.into_trace() {
-                                sink.trace(trace);
-                            }
-                            continue;
-                        }
-                        None => {
-                            let id = id_of(title, failure.test_file());
-                            self.result(&id, status, None);
-                            match self.by_id.get(&id) {
-                                Some(&index) => index,
-                                None => continue,
-                            }
-                        }
-                    };
-                    if described.insert(index) {
-                        describe(&mut self.tests[index], &failure);
-                    }
-                    if let Some(advice) = failure.advice() {
-                        sink.diagnostic(advice);
-                    }
+                if let Some(advice) = failure.advice() {
+                    sink.diagnostic(advice);
                 }
             }
-            if let Some(trace) = failure.into_trace() {
-                sink.trace(trace);
-            }
+            sink_trace(failure, sink);
         }
         for (path, message) in std::mem::take(&mut self.uncollected) {
             if modules.insert(path.clone()) {
@@ -204,6 +178,39 @@ impl Outcome {
         modules.len() as u64
     }
 
+    /// The test each block is about: by its title, or by its place in the order where titles are free text.
+    fn owners(&mut self, blocks: &[Block]) -> Vec<Option<usize>> {
+        let by_title = self.failing_by_title();
+        let mut turn: HashMap<&str, usize> = HashMap::new();
+        let mut owners: Vec<Option<usize>> = Vec::new();
+        for block in blocks {
+            let BlockKind::Test { title, .. } = &block.kind else { continue };
+            let title = own_title(title);
+            let next = turn.entry(title).or_default();
+            owners.push(by_title.get(title).and_then(|tests| tests.get(*next).or(tests.last())).copied());
+            *next += 1;
+        }
+        let owned: HashSet<usize> = owners.iter().flatten().copied().collect();
+        let failing = |test: &TestCase| matches!(test.status, TestStatus::Failed | TestStatus::Error);
+        let left: Vec<usize> =
+            (0..self.tests.len()).filter(|index| failing(&self.tests[*index]) && !owned.contains(index)).collect();
+        let mut orphans = owners.iter_mut().zip(blocks).filter(|(owner, _)| owner.is_none()).collect::<Vec<_>>();
+        if left.len() == orphans.len() {
+            for ((owner, _), index) in orphans.iter_mut().zip(left) {
+                **owner = Some(index);
+            }
+        } else if owned.is_empty() && left.is_empty() {
+            // No line names the failing tests: the blocks are all there is.
+            for (owner, block) in orphans {
+                let BlockKind::Test { title, status } = &block.kind else { continue };
+                let id = id_of(own_title(title), block.failure.test_file());
+                self.result(&id, *status, None);
+                *owner = self.by_id.get(&id).copied();
+            }
+        }
+        owners
+    }
+
     /// Failing tests by the titles of their blocks, in order.
     fn failing_by_title(&self) -> HashMap<String, Vec<usize>> {
         let mut titles: HashMap<String, Vec<usize>> = HashMap::new();
@@ -213,6 +220,20 @@ impl Outcome {
             }
         }
         titles
+    }
+}
+
+fn sink_trace(failure: Failure, sink: &mut Sink) {
+    if let Some(trace) = failure.into_trace() {
+        sink.trace(trace);
+    }
+}
+
+/// Without a subtest's values: `TestNumbers.test_even (n=1)`.
+fn own_title(title: &str) -> &str {
+    match title.split_once(" (") {
+        Some((name, _)) if !name.contains('[') => name,
+        _ => title,
     }
 }
 
