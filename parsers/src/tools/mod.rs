@@ -41,6 +41,7 @@ mod python;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
+mod unittest;
 
 /// In the order in which a line is offered: specific formats before general ones.
 pub(crate) const TOOLS: &[Tool] = &[
@@ -52,6 +53,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     gcc::TOOL,
     gcc::CLANG,
     pytest::TOOL,
+    unittest::TOOL,
     python::TOOL,
 ];
 

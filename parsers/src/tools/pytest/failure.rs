@@ -1,6 +1,6 @@
 //! One block under `FAILURES` or `ERRORS`: frames in any `--tb` style, the `E` lines, what was compared.
 
-use super::super::python::{Code, Exception, Raised, SyntaxError, Traceback, add_local, is_own, local};
+use super::super::python::{Code, Exception, Raised, SyntaxError, Traceback, add_local, compared, is_own, local};
 use crate::{Diagnostic, Frame, Severity, Trace};
 
 const FRAMES_MAX: usize = 400;
@@ -19,6 +19,11 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn read(body: &[String]) -> Self {
+        // `[gw0] linux -- Python 3.13.5 /usr/bin/python3`: which worker it was.
+        let body = match body.split_first() {
+            Some((worker, rest)) if worker.starts_with("[gw") => rest,
+            _ => body,
+        };
         if let Some(at) = body.iter().position(|line| line.starts_with("Traceback (most recent call last):"))
             && let Some(native) = Traceback::read(&|n| body.get(at + n).map(String::as_str))
         {
@@ -58,7 +63,7 @@ impl Failure {
             _ => name,
         };
         let frame = raised.trace.frames.iter().find(|frame| is_own(frame)).or(raised.trace.frames.first()).cloned();
-        let (actual, expected) = sides(&message).unzip();
+        let (actual, expected) = compared(&message).unzip();
         Self {
             message,
             file: frame.as_ref().and_then(|frame| frame.file.clone()),
@@ -293,7 +298,7 @@ impl Reading {
         let frame = frames.iter().find(|frame| is_own(frame) || !is_absolute(frame)).or(frames.first());
         let of_frame = frame.map(|frame| (frame.file.clone(), frame.line));
         let (file, line) = fixture.map(|(file, line)| (Some(file), Some(line))).or(of_frame).unwrap_or_default();
-        let (actual, expected) = sides(&message).unzip();
+        let (actual, expected) = compared(&message).unzip();
         Failure { message, file, line, expected, actual, raised }
     }
 }
@@ -356,20 +361,4 @@ fn arguments(line: &str, found: &mut Vec<(String, String)>) {
             }
         }
     }
-}
-
-/// Left and right of `assert left == right` and of unittest's `left != right`, where there is one operator only.
-fn sides(message: &str) -> Option<(String, String)> {
-    let assertion = message.lines().find_map(|line| {
-        let line = line.strip_prefix("AssertionError: ").unwrap_or(line);
-        line.strip_prefix("assert ").map(|text| (text, " == ")).or_else(|| {
-            let equal = message.starts_with("AssertionError: ") && !line.contains(" : ");
-            equal.then_some((line, " != "))
-        })
-    });
-    let (text, operator) = assertion?;
-    let (left, right) = text.split_once(operator)?;
-    // Long values are cut; cut alike they tell nothing.
-    (left != right && !right.contains(operator) && ![" and ", " or "].iter().any(|word| text.contains(word)))
-        .then(|| (left.to_owned(), right.to_owned()))
 }

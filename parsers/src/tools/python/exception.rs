@@ -33,6 +33,24 @@ fn is_type_name(name: &str) -> bool {
         })
 }
 
+/// Actual and expected, by custom left and right, of `assert left == right` and of unittest's `left != right`, where
+/// there is one operator only.
+pub(crate) fn compared(message: &str) -> Option<(String, String)> {
+    let first = message.lines().next().unwrap_or("");
+    let asserted = message.lines().find_map(|line| {
+        line.strip_prefix("AssertionError: ").unwrap_or(line).strip_prefix("assert ").map(|text| (text, " == "))
+    });
+    let (text, operator) = asserted.or_else(|| {
+        let text = first.strip_prefix("AssertionError: ")?;
+        let text = text.split_once(" differ: ").map_or(text, |(_, text)| text);
+        Some((text.split(" : ").next().unwrap_or(text), " != "))
+    })?;
+    let (left, right) = text.split_once(operator)?;
+    let is_one = !right.contains(operator) && ![" and ", " or "].iter().any(|word| text.contains(word));
+    // Long values are cut; cut alike they tell nothing.
+    (is_one && left != right).then(|| (left.to_owned(), right.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -45,5 +63,14 @@ mod tests {
         assert_eq!(Exception::parse("KeyboardInterrupt").unwrap().message, None);
         assert_eq!(Exception::parse("two words: no"), None);
         assert_eq!(Exception::parse(""), None);
+    }
+
+    #[test]
+    fn sides_are_clear_or_none() {
+        let pair = |l: &str, r: &str| Some((l.to_owned(), r.to_owned()));
+        assert_eq!(compared("assert 1 == 2\n +  where 1 = f()"), pair("1", "2"));
+        assert_eq!(compared("AssertionError: Lists differ: [1] != [2]"), pair("[1]", "[2]"));
+        assert_eq!(compared("assert a == b == c"), None);
+        assert_eq!(compared("ValueError: 1 != 2"), None);
     }
 }

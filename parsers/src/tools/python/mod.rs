@@ -5,7 +5,7 @@ mod suggest;
 mod syntax;
 mod traceback;
 
-pub(super) use exception::Exception;
+pub(super) use exception::{Exception, compared};
 pub(super) use syntax::SyntaxError;
 pub(super) use traceback::{Traceback, add_local, local};
 
