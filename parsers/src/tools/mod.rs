@@ -36,13 +36,26 @@ use crate::window::Lines;
 mod gcc;
 mod ld;
 mod libtest;
+mod pytest;
+mod python;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
+mod unittest;
 
 /// In the order in which a line is offered: specific formats before general ones.
-pub(crate) const TOOLS: &[Tool] =
-    &[rustc_json::TOOL, rustc::TOOL, libtest::TOOL, rust_panic::TOOL, ld::TOOL, gcc::TOOL, gcc::CLANG];
+pub(crate) const TOOLS: &[Tool] = &[
+    rustc_json::TOOL,
+    rustc::TOOL,
+    libtest::TOOL,
+    rust_panic::TOOL,
+    ld::TOOL,
+    gcc::TOOL,
+    gcc::CLANG,
+    pytest::TOOL,
+    unittest::TOOL,
+    python::TOOL,
+];
 
 /// What the engine must know about a tool.
 pub(crate) struct Tool {
