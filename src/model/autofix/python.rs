@@ -23,11 +23,10 @@ static WRONG_NAME: LazyLock<Regex> = LazyLock::new(|| {
 /// What the message proposes for the line that raised it, best first.
 pub(super) fn suggest(message: &str, file: &str, line: Option<u32>) -> Vec<Suggestion> {
     let mut suggestions = Vec::new();
-    if let Some(name) = NOT_DEFINED.captures(message).map(|captures| captures[1].to_owned()) {
-        if STDLIB.lines().any(|module| module == name) {
-            let edit = Edit::AddImport { file: file.to_owned(), module: name.clone() };
-            suggestions.push(one(format!("import the module {name}"), edit));
-        }
+    let unknown = NOT_DEFINED.captures(message).map(|captures| captures[1].to_owned());
+    if let Some(name) = unknown.filter(|name| STDLIB.lines().any(|module| module == name)) {
+        let edit = Edit::AddImport { file: file.to_owned(), module: name.clone() };
+        suggestions.push(one(format!("import the module {name}"), edit));
     }
     let hint = DID_YOU_MEAN.captures(message);
     if let (Some(hint), Some(line)) = (hint, line) {

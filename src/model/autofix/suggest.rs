@@ -22,7 +22,10 @@ pub(super) struct Finding {
     pub(super) suggestions: Vec<Suggestion>,
 }
 
-/// Errors, tracebacks and failed tests in this order; warnings where there is nothing else.
+/// What a wrong import breaks elsewhere is no mistake of its own.
+const IMPORTS: [&str; 4] = ["no exported member", "cannot import name", "unresolved import", "Cannot find module"];
+
+/// Errors, tracebacks and failed tests in this order, but imports first; warnings where there is nothing else.
 pub(super) fn findings(report: &Report) -> Vec<Finding> {
     let of = |wanted: fn(Option<Severity>) -> bool| {
         report.diagnostics.iter().filter(move |found| wanted(found.severity)).map(from_diagnostic)
@@ -33,6 +36,7 @@ pub(super) fn findings(report: &Report) -> Vec<Finding> {
     if findings.is_empty() {
         findings.extend(of(|severity| severity == Some(Severity::Warning)));
     }
+    findings.sort_by_key(|finding| !IMPORTS.iter().any(|import| finding.what.contains(import)));
     findings
 }
 
