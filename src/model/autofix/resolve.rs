@@ -65,7 +65,7 @@ pub(super) fn splice(edit: &Edit, role: Role, lines: &[String]) -> Option<Splice
             Some(Splice::within(found.line, found.start..found.end, replacement))
         }
         Edit::AddImport { file, module } => match path::extension(file) {
-            "py" | "pyi" => Some(python::import(lines, module)),
+            "py" | "pyi" => python::import(lines, module),
             extension if c::EXTENSIONS.contains(&extension) => Some(c::include(lines, module)),
             _no_rule => None,
         },
