@@ -141,7 +141,7 @@ impl Plan {
         }
         self.renamed.extend(renames(suggestion));
         let mark = super::mark(&key(&finding.fingerprint, suggestion));
-        self.notes.push(format!("- {} → {} {mark}", finding.what, first_line(&suggestion.message)));
+        self.notes.push(format!("- {} → {} {mark}", finding.what, describe(suggestion)));
     }
 
     /// What nothing can be done about, without repetitions.
@@ -159,6 +159,16 @@ fn renames(suggestion: &Suggestion) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+/// What is done, in a few words.
+fn describe(suggestion: &Suggestion) -> String {
+    let edits = suggestion.edits.iter().map(|edit| match edit {
+        Edit::Substitute { original, replacement, .. } => format!("write `{replacement}` for `{original}`"),
+        Edit::AddImport { module, .. } => format!("import `{module}`"),
+        Edit::DeleteLines { first, last, .. } if first == last => format!("delete line {first}"),
+        Edit::DeleteLines { first, last, .. } => format!("delete lines {first} to {last}"),
+        Edit::Replace { .. } => suggestion.message.lines().next().unwrap_or_default().to_owned(),
+    });
+    let mut edits: Vec<String> = edits.collect();
+    edits.dedup();
+    edits.join(", ")
 }

@@ -116,11 +116,15 @@ fn gcc_names_a_field_a_header_and_a_function() {
     assert!(desk.files["src/words.c"].contains("#include <ctype.h>\n#include <stdlib.h>\n"));
 }
 
+/// The text for people: what it underlines has lost the blank at its end.
 fn rust_text(files: &Files) -> Option<Report> {
-    rust_json(files).map(|mut report| {
-        report.diagnostics.iter_mut().for_each(|found| found.suggestions.clear());
-        report
-    })
+    let mut report = rust_json(files)?;
+    for edit in report.diagnostics.iter_mut().flat_map(|found| &mut found.suggestions).flat_map(|all| &mut all.edits) {
+        if let Edit::Replace { replacement, .. } = edit {
+            replacement.truncate(replacement.trim_end().len());
+        }
+    }
+    Some(report)
 }
 
 /// rustc says everything at once, and twice: for the library and for its tests.
