@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{ModelResponse, ToolUse};
+use crate::snapshot::TreePath;
 use crate::task::{CheckResult, Outcome, Task};
 
 /// Raised when an old journal can no longer be folded as it stands.
@@ -38,7 +39,8 @@ pub enum Event {
     BaselineFinished {
         checks: Vec<CheckResult>,
         /// Paths that the baseline run itself created.
-        build_output: Vec<String>,
+        build_output: Vec<TreePath>,
+        elapsed_ms: u64,
     },
     /// Committed before the request is sent, so that a crash cannot hide a charge.
     ModelRequested {
@@ -52,6 +54,13 @@ pub enum Event {
         cost_usd: Option<f64>,
         elapsed_ms: u64,
     },
+    /// No answer for this turn; what class of error decides what follows.
+    ModelFailed {
+        turn: u64,
+        failure: ModelFailure,
+        detail: String,
+        elapsed_ms: u64,
+    },
     ToolCallStarted {
         token: CallToken,
         call: ToolUse,
@@ -61,20 +70,35 @@ pub enum Event {
         result: Box<ToolOutcome>,
         elapsed_ms: u64,
     },
-    /// The frozen checks in a clean container on the pristine tree plus the patch.
-    VerificationFinished {
-        checks: Vec<CheckResult>,
-        /// Manifest of the tree that was verified.
+    /// What the run has made of the tree so far.
+    TreeCaptured {
+        /// Manifest of the pristine tree with the patch applied: build output left out.
         tree: BlobId,
         /// The unified diff from pristine to that tree.
         patch: BlobId,
         files_changed: Vec<String>,
+    },
+    /// The frozen checks in a clean container on the captured tree.
+    VerificationFinished {
+        checks: Vec<CheckResult>,
         elapsed_ms: u64,
     },
     Finished {
         outcome: RunOutcome,
         elapsed_ms: u64,
     },
+}
+
+/// Classes of [`crate::model::ModelError`] as the journal keeps them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelFailure {
+    Unavailable,
+    Authentication,
+    Quota,
+    ContextOverflow,
+    BadRequest,
+    Invalid,
 }
 
 /// What a tool call came to: told to the model either way. (A failure of ours ends the run instead.)
@@ -97,7 +121,7 @@ pub struct ToolOutcome {
     pub checks: Option<Vec<CheckResult>>,
     /// Paths that a check run created.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub build_output: Vec<String>,
+    pub build_output: Vec<TreePath>,
     /// The model asks to finish, with its summary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted: Option<String>,
@@ -117,6 +141,8 @@ pub struct Limits {
     pub check_timeout_ms: u64,
     /// Each `bash` call that names none.
     pub command_timeout_ms: u64,
+    /// A request is never estimated longer than this.
+    pub context_tokens_max: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +161,20 @@ pub enum RunStatus {
     Limit,
     Parked,
     Failed,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            steps_max: 200,
+            tokens_max: None,
+            cost_usd_max: None,
+            wall_time_max_ms: None,
+            check_timeout_ms: 10 * 60 * 1000,
+            command_timeout_ms: 2 * 60 * 1000,
+            context_tokens_max: 100_000,
+        }
+    }
 }
 
 impl RunStatus {

@@ -1,1 +1,11 @@
-//! agent
+//! The loop: a pure state machine over events, and one driver that carries out what it decides.
+
+mod capture;
+mod driver;
+mod limits;
+mod state;
+#[cfg(test)]
+mod state_tests;
+
+pub use driver::{Observer, Parts, Progress, Settings, drive};
+pub use state::{CheckTally, RunState, Step};

@@ -1,1 +1,13 @@
-//! feedback
+//! What the model reads of a check run or a command: findings first, the lines that matter, what changed.
+//!
+//! Pure: reports and history in, text out. Reading the source lines is the caller's business.
+
+mod compact;
+mod delta;
+mod findings;
+mod render;
+
+pub use compact::compact;
+pub use delta::{Delta, Mark};
+pub use findings::{Finding, findings, has_findings};
+pub use render::{SourceLines, SourceWanted, render_checks, render_command, render_verification, sources_wanted};

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::event::ModelFailure;
 use crate::message::{ModelRequest, ModelResponse};
 
 #[async_trait]
@@ -38,4 +39,17 @@ pub enum ModelError {
     /// A scripted answer that cannot be read, and the like.
     #[error("{model}: {detail}")]
     Invalid { model: String, detail: String },
+}
+
+impl ModelError {
+    pub fn class(&self) -> ModelFailure {
+        match self {
+            ModelError::Unavailable { .. } => ModelFailure::Unavailable,
+            ModelError::Authentication { .. } => ModelFailure::Authentication,
+            ModelError::Quota { .. } => ModelFailure::Quota,
+            ModelError::ContextOverflow { .. } => ModelFailure::ContextOverflow,
+            ModelError::BadRequest { .. } => ModelFailure::BadRequest,
+            ModelError::Invalid { .. } => ModelFailure::Invalid,
+        }
+    }
 }

@@ -34,6 +34,9 @@ pub const WORKSPACE: &str = "/workspace";
 /// `$HOME` of every command.
 pub const HOME: &str = "/home/agent";
 
+/// User and group of every command.
+pub const AGENT_UID: u64 = 1000;
+
 /// Starts sandboxes. One implementation per kind of container engine.
 #[async_trait]
 pub trait Launcher: Send + Sync {

@@ -1,4 +1,20 @@
-//! The exact files of a tree: a manifest of entries whose contents are blobs.
+//! The exact files of a tree: a manifest of entries whose contents are blobs. Copying a repository in, what changed,
+//! the patch, and carrying a change back to the host: all synchronous, none follows a link, none runs git.
+
+pub mod apply;
+mod beneath;
+pub mod change;
+pub mod copy_in;
+pub mod extract;
+mod git_folder;
+mod git_index;
+pub mod ignored;
+pub mod pack;
+pub mod patch;
+mod patch_binary;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +32,36 @@ pub struct Manifest {
 /// (and `%` itself) percent-encoded.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreePath(Vec<u8>);
+
+/// Reads a blob by its hash, verified.
+pub type ReadBlob<'a> = &'a dyn Fn(&BlobId) -> std::io::Result<Vec<u8>>;
+
+impl Manifest {
+    /// Files and their bytes.
+    pub fn size(&self) -> (u64, u64) {
+        self.entries.values().fold((0, 0), |(files, bytes), entry| match entry {
+            Entry::File { size, .. } => (files + 1, bytes + size),
+            Entry::Directory { .. } | Entry::Symlink { .. } => (files, bytes),
+        })
+    }
+
+    /// One hash for the whole tree: equal trees, equal hashes.
+    pub fn digest(&self) -> BlobId {
+        let mut hasher = blake3::Hasher::new();
+        for (path, entry) in &self.entries {
+            let line = match entry {
+                Entry::File { mode, size, content } => format!("file {mode:o} {size} {content}"),
+                Entry::Directory { mode } => format!("directory {mode:o}"),
+                Entry::Symlink { target } => format!("symlink {target}"),
+            };
+            for part in [path.as_bytes(), line.as_bytes()] {
+                hasher.update(&(part.len() as u64).to_le_bytes());
+                hasher.update(part);
+            }
+        }
+        BlobId::from_hex(hasher.finalize().to_hex().as_str()).expect("a hash in hex is a blob id")
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -53,6 +99,39 @@ impl TreePath {
 
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// This path and then `name` below it; `None` where `name` is not one plain file name.
+    pub fn child(&self, name: &[u8]) -> Option<TreePath> {
+        TreePath::new([&self.0, &b"/"[..], name].concat()).filter(|_| !name.contains(&b'/'))
+    }
+
+    /// `None` at the top of the tree.
+    pub fn parent(&self) -> Option<TreePath> {
+        self.0.iter().rposition(|&b| b == b'/').map(|at| TreePath(self.0[..at].to_vec()))
+    }
+
+    /// The parents, nearest first.
+    pub fn ancestors(&self) -> impl Iterator<Item = TreePath> {
+        std::iter::successors(self.parent(), TreePath::parent)
+    }
+
+    pub fn file_name(&self) -> &[u8] {
+        self.0.rsplit(|&b| b == b'/').next().unwrap_or(&self.0)
+    }
+
+    pub fn parts(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.0.split(|&b| b == b'/')
+    }
+
+    /// Whether this is `folder` itself or lies below it.
+    pub fn is_within(&self, folder: &TreePath) -> bool {
+        self.0.strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    }
+
+    pub fn to_path(&self) -> &std::path::Path {
+        use std::os::unix::ffi::OsStrExt;
+        std::path::Path::new(std::ffi::OsStr::from_bytes(&self.0))
     }
 
     /// For people and for text formats: lossless, percent-encoded where not UTF-8.
@@ -110,7 +189,7 @@ impl<'de> Deserialize<'de> for TreePath {
 }
 
 #[cfg(test)]
-mod tests {
+mod path_tests {
     use super::*;
 
     #[test]

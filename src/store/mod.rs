@@ -1,6 +1,14 @@
 //! The seam to durable state: an append-only journal of events and content-addressed blobs.
 
+mod blobs;
+mod journal;
+mod run_dir;
+
 use std::io;
+
+pub use blobs::Blobs;
+pub use journal::{JournalError, Record, read_journal};
+pub use run_dir::{RunDir, RunStore, StoreError, list_runs};
 
 use crate::event::Event;
 use crate::id::BlobId;

@@ -1,1 +1,193 @@
-//! tools
+//! What an agent can do: a closed set of calls, one a file, every one carried out inside the sandbox.
+//!
+//! Two kinds of failure: what the model can act on is a [`ToolOutcome`] with `is_error`; a failure of ours is `Err`.
+
+mod bash;
+pub mod command;
+mod edit_file;
+mod list_files;
+mod read_file;
+mod run_checks;
+mod search;
+mod submit;
+mod write_file;
+
+use std::io;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use run_checks::run_checks;
+
+use crate::event::{Limits, ToolOutcome};
+use crate::feedback::Delta;
+use crate::id::CallToken;
+use crate::message::{ToolSpec, ToolUse};
+use crate::sandbox::{Sandbox, SandboxError, WORKSPACE};
+use crate::store::Store;
+use crate::task::Check;
+
+/// A call whose arguments were understood.
+#[derive(Debug)]
+pub enum ToolCall {
+    Bash(bash::Args),
+    ReadFile(read_file::Args),
+    WriteFile(write_file::Args),
+    EditFile(edit_file::Args),
+    ListFiles(list_files::Args),
+    Search(search::Args),
+    RunChecks,
+    Submit(submit::Args),
+}
+
+/// What tools act on.
+pub struct ToolContext<'a> {
+    pub sandbox: &'a dyn Sandbox,
+    pub store: &'a dyn Store,
+    pub token: CallToken,
+    pub checks: &'a [Check],
+    pub limits: &'a Limits,
+    /// What the run has left of its wall time.
+    pub time_left: Option<Duration>,
+    /// Baseline and newest run, to tell new findings from old ones.
+    pub delta: &'a Delta,
+}
+
+/// A failure of ours: it ends or parks the run.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolFailure {
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error("cannot write to the state folder: {0}")]
+    Store(#[from] io::Error),
+}
+
+/// Every tool, as the model is told of it.
+pub fn specs() -> Vec<ToolSpec> {
+    vec![
+        bash::spec(),
+        read_file::spec(),
+        write_file::spec(),
+        edit_file::spec(),
+        list_files::spec(),
+        search::spec(),
+        run_checks::spec(),
+        submit::spec(),
+    ]
+}
+
+impl ToolCall {
+    /// Understands a call, or says to the model what is wrong with it.
+    pub fn parse(call: &ToolUse) -> Result<Self, String> {
+        let input = &call.input;
+        match call.name.as_str() {
+            bash::NAME => Ok(ToolCall::Bash(arguments(&call.name, input)?)),
+            read_file::NAME => Ok(ToolCall::ReadFile(arguments(&call.name, input)?)),
+            write_file::NAME => Ok(ToolCall::WriteFile(arguments(&call.name, input)?)),
+            edit_file::NAME => Ok(ToolCall::EditFile(arguments(&call.name, input)?)),
+            list_files::NAME => Ok(ToolCall::ListFiles(arguments(&call.name, input)?)),
+            search::NAME => Ok(ToolCall::Search(arguments(&call.name, input)?)),
+            run_checks::NAME => arguments::<NoArguments>(&call.name, input).map(|NoArguments {}| ToolCall::RunChecks),
+            submit::NAME => Ok(ToolCall::Submit(arguments(&call.name, input)?)),
+            other => {
+                let names: Vec<&str> = specs().iter().map(|spec| spec.name).collect();
+                Err(format!("there is no tool `{other}`; the tools are {}", names.join(", ")))
+            }
+        }
+    }
+
+    pub async fn carry_out(&self, context: &ToolContext<'_>) -> Result<ToolOutcome, ToolFailure> {
+        match self {
+            ToolCall::Bash(args) => bash::carry_out(args, context).await,
+            ToolCall::ReadFile(args) => read_file::carry_out(args, context).await,
+            ToolCall::WriteFile(args) => write_file::carry_out(args, context).await,
+            ToolCall::EditFile(args) => edit_file::carry_out(args, context).await,
+            ToolCall::ListFiles(args) => list_files::carry_out(args, context).await,
+            ToolCall::Search(args) => search::carry_out(args, context).await,
+            ToolCall::RunChecks => run_checks::carry_out(context).await,
+            ToolCall::Submit(args) => Ok(submit::carry_out(args)),
+        }
+    }
+}
+
+impl ToolOutcome {
+    pub(crate) fn told(content: impl Into<String>) -> Self {
+        ToolOutcome { content: content.into(), ..ToolOutcome::default() }
+    }
+
+    /// For the model to act on.
+    pub(crate) fn refused(content: impl Into<String>) -> Self {
+        ToolOutcome { content: content.into(), is_error: true, ..ToolOutcome::default() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoArguments {}
+
+/// Arguments as an object, or as a string that holds one: some servers send them so. Nothing at all is an empty object.
+fn arguments<T: DeserializeOwned>(tool: &str, input: &Value) -> Result<T, String> {
+    let object = match input {
+        Value::Null => Value::Object(serde_json::Map::new()),
+        Value::String(text) if text.trim().is_empty() => Value::Object(serde_json::Map::new()),
+        Value::String(text) => {
+            serde_json::from_str(text).map_err(|error| format!("the arguments of `{tool}` are not JSON: {error}"))?
+        }
+        Value::Object(_) | Value::Array(_) | Value::Bool(_) | Value::Number(_) => input.clone(),
+    };
+    serde_json::from_value(object).map_err(|error| format!("the arguments of `{tool}` do not fit: {error}"))
+}
+
+/// A path of the model's as an absolute one: relative paths start at the workspace.
+fn absolute(path: &str) -> String {
+    match path.strip_prefix('/') {
+        Some(_) => path.to_owned(),
+        None => format!("{WORKSPACE}/{}", path.trim_start_matches("./")),
+    }
+}
+
+/// How a path is shown: relative to the workspace where it lies there.
+fn shown(path: &str) -> &str {
+    let relative = path.strip_prefix(WORKSPACE).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path);
+    relative.strip_prefix("./").unwrap_or(relative)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn call(name: &str, input: Value) -> Result<ToolCall, String> {
+        ToolCall::parse(&ToolUse { id: "1".into(), name: name.into(), input })
+    }
+
+    #[test]
+    fn an_unknown_tool_is_answered_with_the_real_ones() {
+        let told = call("rm", json!({})).expect_err("no such tool");
+        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, run_checks, submit");
+    }
+
+    #[test]
+    fn malformed_arguments_name_the_tool_and_the_field() {
+        let told = call("bash", json!({"cmd": "ls"})).expect_err("unknown field");
+        insta::assert_snapshot!(told, @"the arguments of `bash` do not fit: unknown field `cmd`, expected `command` or `timeout_s`");
+        let told = call("bash", json!("{\"command\": ")).expect_err("cut off");
+        insta::assert_snapshot!(told, @"the arguments of `bash` are not JSON: EOF while parsing a value at line 1 column 12");
+    }
+
+    #[test]
+    fn arguments_in_a_string_and_no_arguments_are_understood() {
+        assert!(matches!(call("bash", json!("{\"command\":\"ls\"}")), Ok(ToolCall::Bash(_))));
+        assert!(matches!(call("run_checks", Value::Null), Ok(ToolCall::RunChecks)));
+    }
+
+    #[test]
+    fn every_tool_in_the_list_is_one_that_parses() {
+        for spec in specs() {
+            let told = call(spec.name, json!({"no such field": 1})).expect_err("refused");
+            assert!(told.contains("unknown field"), "{}: {told}", spec.name);
+        }
+    }
+}

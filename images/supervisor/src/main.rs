@@ -54,6 +54,7 @@ fn main() {
 
 fn prepare() -> io::Result<(OwnedFd, File)> {
     privileges::settle_supervisor()?;
+    sys::settle_signals();
     sys::set_nonblocking(STDIN)?;
     sys::set_nonblocking(STDOUT)?;
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])?;

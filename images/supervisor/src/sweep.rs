@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read;
 
 use crate::privileges;
 use crate::sys::{self, Pid};
@@ -24,7 +25,15 @@ pub(crate) enum State {
 pub(crate) fn processes() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<Pid>().ok());
-    pids.filter_map(|pid| parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)).collect()
+    pids.filter_map(|pid| parse_stat(pid, &beginning_of(&format!("/proc/{pid}/stat"))?)).collect()
+}
+
+/// The fields of interest stand at the front: one read, where reading to the end would take six.
+fn beginning_of(path: &str) -> Option<Vec<u8>> {
+    let mut buffer = vec![0; 256];
+    let length = fs::File::open(path).and_then(|mut file| file.read(&mut buffer)).ok()?;
+    buffer.truncate(length);
+    Some(buffer)
 }
 
 /// `pid (name) state ppid …`, where the name may hold anything, parentheses too.

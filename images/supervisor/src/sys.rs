@@ -189,14 +189,20 @@ pub(crate) fn pending_signals(fd: BorrowedFd<'_>) -> Vec<i32> {
     signals
 }
 
-/// Gives every signal its default meaning and lets all of them through, as a program expects at its start.
-pub(crate) fn reset_signals() {
+/// Once, in PID 1: every signal means what it means by default, but for SIGPIPE, which would end us with a reader.
+pub(crate) fn settle_signals() {
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL is always valid; signals that cannot be changed answer with an error.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        let meaning = if signal == libc::SIGPIPE { libc::SIG_IGN } else { libc::SIG_DFL };
+        // SAFETY: both are always valid; signals that cannot be changed answer with an error.
+        unsafe { libc::signal(signal, meaning) };
     }
-    // SAFETY: the set is initialised before use.
+}
+
+/// In a child of ours: signals as a program expects them at its start.
+pub(crate) fn reset_signals() {
+    // SAFETY: SIG_DFL is always valid; the set is initialised before use.
     unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         let mut set = std::mem::zeroed();
         libc::sigemptyset(&mut set);
         libc::sigprocmask(libc::SIG_SETMASK, &set, ptr::null_mut());

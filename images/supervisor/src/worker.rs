@@ -43,7 +43,7 @@ enum Record {
 }
 
 impl FileCall {
-    pub(crate) fn start(call: u64, request: &Request) -> Result<Self, CallError> {
+    pub(crate) fn start(call: u64, request: &Request, null: RawFd) -> Result<Self, CallError> {
         let busy = |error: io::Error| CallError {
             kind: ErrorKind::Busy,
             message: format!("cannot fork a worker just now: {error}"),
@@ -62,7 +62,7 @@ impl FileCall {
             _ => (None, None),
         };
         let pid = match sys::fork().map_err(busy)? {
-            Fork::Child => work(request, pipe_child.as_raw_fd(), input_child.as_ref().map(AsRawFd::as_raw_fd)),
+            Fork::Child => work(request, pipe_child.as_raw_fd(), input_child.as_ref().map(AsRawFd::as_raw_fd), null),
             Fork::Parent(pid) => pid,
         };
         let deadline = Instant::now() + TIME_MAX;
@@ -73,8 +73,12 @@ impl FileCall {
         outbox.has_room(self.call).then(|| self.pipe.as_raw_fd())
     }
 
-    pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
+    /// When this call will be stopped; none once it has been.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Working => Some(self.deadline),
+            State::Stopped(_) => None,
+        }
     }
 
     pub(crate) fn on_time(&mut self, now: Instant) {
@@ -165,7 +169,10 @@ impl Reply {
     }
 }
 
-fn work(request: &Request, pipe: RawFd, input: Option<RawFd>) -> ! {
+fn work(request: &Request, pipe: RawFd, input: Option<RawFd>, null: RawFd) -> ! {
+    for fd in 0..3 {
+        let _ = sys::duplicate_onto(null, fd);
+    }
     let mut keep = vec![pipe];
     keep.extend(input);
     sys::close_all_but(&keep);

@@ -1,0 +1,403 @@
+//! The supervisor as PID 1 of real containers. Runs with GREENROOM_DOCKER_TESTS=1.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use greenroom_supervisor::protocol::*;
+use support::{Sandbox, docker_wanted};
+
+fn exited(code: i32) -> Outcome {
+    Outcome::Exited { code }
+}
+
+#[test]
+fn hello_tells_what_confinement_is_seen_from_inside() {
+    if !docker_wanted("hello_tells_what_confinement_is_seen_from_inside") {
+        return;
+    }
+    let (mut sandbox, hello) = Sandbox::start(&[]);
+    let command = &hello.hardening.command;
+    assert_eq!((&command.uids, &command.gids, command.groups.len()), (&vec![1000; 4], &vec![1000; 4], 0));
+    for set in [command.cap_effective, command.cap_permitted, command.cap_bounding, command.cap_ambient] {
+        assert_eq!(set, Some(0));
+    }
+    assert_eq!((command.no_new_privs, command.seccomp), (Some(true), Some(2)));
+    assert_eq!(hello.hardening.supervisor.cap_permitted, Some(1 << 6 | 1 << 7));
+    assert_eq!(hello.hardening.supervisor.cap_bounding, Some(0));
+    assert_eq!(hello.hardening.root_read_only, Some(true));
+    assert_eq!(hello.hardening.memory_bytes_max, Some(256 << 20));
+    assert_eq!(hello.hardening.pids_max, Some(256));
+    assert_eq!(hello.hardening.interfaces.as_deref(), Some(&["lo".to_owned()][..]));
+    assert!(hello.hardening.oom_counter);
+
+    // The same by a real command's own word; and nothing of the supervisor is open to it.
+    let script = "cat /proc/self/oom_score_adj; ls /proc/self/fd; cat /proc/1/environ; ls /proc/1/fd; kill -9 1; id -u";
+    let answer = sandbox.shell(script, 5_000);
+    assert_eq!(answer.stdout(), "1000\n0\n1\n2\n3\n1000\n", "fd 3 is the directory ls reads");
+}
+
+#[test]
+fn exit_codes_and_signals_are_told_verbatim() {
+    if !docker_wanted("exit_codes_and_signals_are_told_verbatim") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&[]);
+    let request = sandbox.exec(&["true"], 5_000);
+    assert_eq!(sandbox.ask(&request).finished().outcome, exited(0));
+    for code in [0, 1, 124, 126, 127, 137, 143, 255] {
+        let answer = sandbox.shell(&format!("exit {code}"), 5_000);
+        assert_eq!(answer.finished().outcome, exited(code));
+        assert_eq!(answer.finished().sweep.step, SweepStep::None);
+    }
+    assert_eq!(sandbox.shell("kill -9 $$", 5_000).finished().outcome, Outcome::Signalled { signal: 9 });
+    let missing = sandbox.exec(&["no-such-program"], 5_000);
+    assert_eq!(sandbox.ask(&missing).error(), ErrorKind::NotFound);
+    // Refused, hence never run: the token is free again.
+    let Request::Exec(mut again) = missing else { unreachable!() };
+    again.argv = vec!["true".into()];
+    assert_eq!(sandbox.ask(&Request::Exec(again.clone())).finished().outcome, exited(0));
+    assert_eq!(sandbox.ask(&Request::Exec(again)).error(), ErrorKind::DuplicateCall);
+}
+
+#[test]
+fn stdin_ends_at_once_unless_it_is_given() {
+    if !docker_wanted("stdin_ends_at_once_unless_it_is_given") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&[]);
+    let request = sandbox.exec(&["cat"], 5_000);
+    assert_eq!(sandbox.ask(&request).finished().outcome, exited(0));
+    let Request::Exec(mut exec) = sandbox.exec(&["cat"], 5_000) else { unreachable!() };
+    let content = b"0123456789\xff\xf5GR\xf7".repeat(20_000);
+    exec.stdin = Stdin::Bytes { bytes_total: content.len() as u64 };
+    let call = sandbox.open(&Request::Exec(exec));
+    sandbox.feed(call, &content);
+    assert_eq!(sandbox.collect(call).bytes(Stream::Stdout), content);
+}
+
+#[test]
+fn a_timeout_leaves_nothing_of_the_tree() {
+    if !docker_wanted("a_timeout_leaves_nothing_of_the_tree") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&[]);
+    let script = "setsid sleep 300 & (setsid sh -c 'sleep 301 & sleep 302 &' &) ; (trap '' TERM; sleep 303) & \
+                  sleep 304 & kill -STOP $!; trap '' TERM; sleep 305; sleep 306";
+    let answer = sandbox.shell(script, 500);
+    let finished = answer.finished();
+    assert_eq!(finished.outcome, Outcome::TimedOut);
+    assert_eq!((finished.sweep.step, finished.sweep.survivors), (SweepStep::Kill, 0));
+    assert!(finished.sweep.left_behind > 0);
+    assert!(answer.took < Duration::from_millis(1_500), "took {:?}", answer.took);
+    assert_eq!(sandbox.others_alive(), "");
+
+    let gentle = sandbox.shell("sleep 300", 200);
+    assert_eq!(gentle.finished().outcome, Outcome::TimedOut);
+    assert_eq!(gentle.finished().sweep.step, SweepStep::Term);
+
+    let request = sandbox.exec(&["sleep", "300"], 60_000);
+    let call = sandbox.open(&request);
+    sandbox.send(call, &Request::Cancel);
+    assert_eq!(sandbox.collect(call).finished().outcome, Outcome::Cancelled);
+}
+
+#[test]
+fn children_that_stay_behind_do_not_delay_the_result() {
+    if !docker_wanted("children_that_stay_behind_do_not_delay_the_result") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&[]);
+    let answer = sandbox.shell("setsid sleep 300 & echo done", 60_000);
+    assert_eq!((answer.finished().outcome, answer.stdout().as_str()), (exited(0), "done\n"));
+    assert_eq!((answer.finished().sweep.step, answer.finished().sweep.left_behind), (SweepStep::Kill, 1));
+    assert!(answer.took < Duration::from_millis(400), "took {:?}", answer.took);
+    assert_eq!(sandbox.others_alive(), "");
+    // Another command's children are none of its business.
+    let request = sandbox.exec(&["sh", "-c", "sleep 0.6 & wait; echo kept"], 5_000);
+    let slow = sandbox.open(&request);
+    assert_eq!(sandbox.shell("sleep 300 & exit 3", 5_000).finished().outcome, exited(3));
+    assert_eq!(sandbox.collect(slow).stdout(), "kept\n");
+}
+
+#[test]
+fn a_fork_bomb_ends_at_its_timeout() {
+    if !docker_wanted("a_fork_bomb_ends_at_its_timeout") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&[]);
+    let answer = sandbox
+        .shell("f() { f | f & f; }; f 2>/dev/null; while :; do setsid sh -c 'sleep 300 &' 2>/dev/null; done", 500);
+    assert_eq!(answer.finished().sweep.survivors, 0);
+    assert!(answer.took < Duration::from_secs(4), "took {:?}", answer.took);
+    assert_eq!(sandbox.others_alive(), "");
+    // Whatever a command does to all its like, it does not reach us.
+    sandbox.shell("kill -9 -1; kill -STOP -1", 5_000);
+    assert_eq!(sandbox.shell("exit 7", 5_000).finished().outcome, exited(7));
+}
+
+#[test]
+fn a_flood_is_counted_and_bounded() {
+    if !docker_wanted("a_flood_is_counted_and_bounded") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&[]);
+    let answer = sandbox.shell("yes | head -c 300000000; echo the end >&2; echo THE END", 60_000);
+    let finished = answer.finished();
+    assert_eq!(finished.stdout.bytes_total, 300_000_008);
+    assert_eq!(finished.stdout.bytes_dropped, 300_000_008 - (1 << 20) - (64 << 10));
+    assert!(answer.stdout().ends_with("y\nTHE END\n"));
+    assert_eq!(answer.bytes(Stream::Stdout).len(), (1 << 20) + (64 << 10));
+    assert_eq!(answer.bytes(Stream::Stderr), b"the end\n");
+    eprintln!("flood: 300 MB in {:?}", answer.took);
+
+    let answer = sandbox.shell("dd if=/dev/zero bs=1M count=2000 2>/dev/null", 60_000);
+    assert_eq!(answer.finished().stdout.bytes_total, 2000 << 20);
+    eprintln!("flood: 2,000 MiB in large writes in {:?}", answer.took);
+
+    // All of it to the host, in order and without a gap.
+    let Request::Exec(mut exec) = sandbox.exec(&["dd", "if=/dev/zero", "bs=1M", "count=200"], 60_000) else {
+        unreachable!()
+    };
+    exec.output.head_bytes_max = u64::MAX;
+    let answer = sandbox.ask(&Request::Exec(exec));
+    let mut next = 0;
+    for (_, offset, bytes) in answer.chunks.iter().filter(|(stream, ..)| *stream == Stream::Stdout) {
+        assert_eq!(*offset, next);
+        next += bytes.len() as u64;
+    }
+    assert_eq!((next, answer.finished().stdout.bytes_dropped), (200 << 20, 0));
+    eprintln!("flood: 200 MiB to the host in {:?}", answer.took);
+
+    let Request::Exec(mut exec) = sandbox.exec(&["yes"], 60_000) else { unreachable!() };
+    exec.output.total_bytes_max = 10 << 20;
+    let answer = sandbox.ask(&Request::Exec(exec));
+    assert_eq!(answer.finished().outcome, Outcome::OutputLimit);
+    assert!(answer.finished().stdout.bytes_total > 10 << 20);
+}
+
+#[test]
+fn a_host_that_reads_nothing_stops_no_timeout() {
+    if !docker_wanted("a_host_that_reads_nothing_stops_no_timeout") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&[]);
+    let Request::Exec(mut exec) = sandbox.exec(&["yes"], 700) else { unreachable!() };
+    exec.output.head_bytes_max = 1 << 40;
+    let call = sandbox.open(&Request::Exec(exec));
+    // Nothing is acknowledged: the window fills, `yes` waits, and yet it ends in time.
+    let other = sandbox.shell("echo alive", 5_000);
+    assert_eq!(other.stdout(), "alive\n");
+    sandbox.seen = 0;
+    let epoch = sandbox.hello(2, 60_000);
+    assert_eq!(epoch.calls.first().map(|state| state.call), Some(call));
+    let answer = sandbox.collect(call);
+    assert_eq!(answer.finished().outcome, Outcome::TimedOut);
+    let mut next = 0;
+    for (_, offset, bytes) in &answer.chunks {
+        assert_eq!(*offset, next, "a gap in the head");
+        next += bytes.len() as u64;
+    }
+    assert_eq!(answer.finished().stdout.bytes_total, next);
+}
+
+#[test]
+fn running_out_of_memory_is_told_from_137() {
+    if !docker_wanted("running_out_of_memory_is_told_from_137") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&[]);
+    let bomb = "x=0123456789abcdef; while :; do x=$x$x; done";
+    for script in [bomb.to_owned(), format!("({bomb}); exit 5")] {
+        let answer = sandbox.shell(&script, 20_000);
+        assert!(matches!(answer.finished().outcome, Outcome::OutOfMemory { shared: false, .. }), "{answer:?}");
+        assert!(answer.finished().oom_kills > 0);
+    }
+    assert_eq!(sandbox.shell("exit 137", 5_000).finished().outcome, exited(137));
+}
+
+#[test]
+fn a_new_client_finds_everything_unacknowledged() {
+    if !docker_wanted("a_new_client_finds_everything_unacknowledged") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&[]);
+    let request = sandbox.exec(&["sh", "-c", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.1; done"], 20_000);
+    let call = sandbox.open(&request);
+    while sandbox.frame().unwrap().kind != FrameKind::Data {}
+    // Half a frame is left behind, and the client is gone in mid-call.
+    let half = Frame { epoch: 1, kind: FrameKind::Data, call: 9, seq: 0, payload: vec![b'x'; 5000] }.encode();
+    sandbox.send_raw(&half[..2000]);
+    sandbox.reattach();
+    let hello = sandbox.hello(2, 60_000);
+    assert_eq!(hello.calls.len(), 1);
+    assert_eq!(hello.calls[0].token.as_deref(), Some("step-1"));
+    assert_eq!(sandbox.collect(call).stdout(), "1\n2\n3\n4\n5\n6\n7\n8\n");
+    // The client before it has no say any longer.
+    let stale =
+        Frame { epoch: 1, kind: FrameKind::Request, call: 0, seq: 0, payload: br#"{"type":"shutdown"}"#.to_vec() };
+    sandbox.send_raw(&stale.encode());
+    let refused = std::iter::from_fn(|| sandbox.frame()).find(|frame| frame.call == 0).unwrap();
+    let refused = support::response(&refused);
+    assert!(matches!(refused, Response::Failed { error: CallError { kind: ErrorKind::StaleEpoch, .. } }));
+    assert_eq!(sandbox.shell("exit 4", 5_000).finished().outcome, exited(4));
+    // Acknowledged is forgotten.
+    assert_eq!(sandbox.hello(3, 60_000).calls, []);
+}
+
+#[test]
+fn without_renewal_the_container_ends() {
+    if !docker_wanted("without_renewal_the_container_ends") {
+        return;
+    }
+    let mut sandbox = Sandbox::silent(&[]);
+    let began = Instant::now();
+    sandbox.hello(1, 600);
+    let request = sandbox.exec(&["sleep", "300"], 300_000);
+    sandbox.open(&request);
+    sandbox.send(0, &Request::Renew);
+    sandbox.wait_for_end();
+    assert!(began.elapsed() < Duration::from_secs(10));
+    let inspect = std::process::Command::new("docker").args(["inspect", &sandbox.container]).output().unwrap();
+    assert!(!inspect.status.success(), "the container is still known");
+}
+
+#[test]
+fn file_calls_reach_what_uid_1000_reaches() {
+    if !docker_wanted("file_calls_reach_what_uid_1000_reaches") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&[]);
+    let path = |path: &str| ByteString::from(path);
+    let write = |sandbox: &mut Sandbox, name: &str, content: &[u8], expect: Precondition| {
+        let call = sandbox.open(&Request::Write {
+            path: name.into(),
+            bytes_total: content.len() as u64,
+            mode: None,
+            parents: Parents::Create,
+            expect,
+        });
+        sandbox.feed(call, content);
+        sandbox.collect(call)
+    };
+    let content = b"fn main() {}\n// \xff needle\n".repeat(100_000);
+    let written = write(&mut sandbox, "/workspace/src/deep/main.rs", &content, Precondition::Absent);
+    let hash = blake3::hash(&content).to_hex().to_string();
+    assert_eq!(written.last, Response::WriteDone { bytes: content.len() as u64, blake3: hash.clone(), created: true });
+    let read = |sandbox: &mut Sandbox, name: &str| {
+        sandbox.ask(&Request::Read { path: name.into(), offset: 0, bytes_max: 1 << 30 })
+    };
+    let answer = read(&mut sandbox, "/workspace/src/deep/main.rs");
+    assert_eq!(answer.bytes(Stream::File), content);
+    assert!(matches!(&answer.last, Response::ReadDone(done) if done.blake3.as_ref() == Some(&hash)));
+
+    // What was expected and what was found.
+    let wrong = Precondition::Blake3 { hex: "00".repeat(32) };
+    assert_eq!(write(&mut sandbox, "/workspace/src/deep/main.rs", b"x", wrong).error(), ErrorKind::HashMismatch);
+    let right = Precondition::Blake3 { hex: hash };
+    assert!(matches!(
+        write(&mut sandbox, "/workspace/src/deep/main.rs", b"needle\n", right).last,
+        Response::WriteDone { created: false, .. }
+    ));
+    let answer = sandbox.shell("ls -ln /workspace/src/deep; ls -A /workspace/src/deep", 5_000).stdout();
+    assert!(answer.contains("-rw-r--r--    1 1000     1000") && answer.ends_with("\nmain.rs\n"), "{answer}");
+
+    // What cannot be had, and why.
+    sandbox.shell("mkfifo fifo; ln -s /proc/self/environ link; ln -s nowhere dangling", 5_000);
+    assert_eq!(write(&mut sandbox, "/etc/passwd", b"x", Precondition::Any).error(), ErrorKind::ReadOnly);
+    assert_eq!(write(&mut sandbox, "/proc/self/comm", b"x", Precondition::Any).error(), ErrorKind::Permission);
+    for (name, kind) in [
+        ("/workspace/none", ErrorKind::NotFound),
+        ("/workspace/src", ErrorKind::IsDirectory),
+        ("/workspace/fifo", ErrorKind::NotAFile),
+        ("/workspace/link", ErrorKind::Permission),
+        ("/proc/self/status", ErrorKind::Permission),
+        ("/proc/1/environ", ErrorKind::Permission),
+        ("/proc/self/fd/0", ErrorKind::NotAFile),
+        ("workspace", ErrorKind::BadRequest),
+    ] {
+        assert_eq!(read(&mut sandbox, name).error(), kind, "{name}");
+    }
+
+    let listed = sandbox.ask(&Request::List {
+        path: path("/workspace"),
+        depth_max: 9,
+        entries_max: 100,
+        glob: Some("*.rs".into()),
+    });
+    let [Response::Entries { entries }] = &listed.interim[..] else { panic!("{listed:?}") };
+    assert_eq!(entries[0].path, path("src/deep/main.rs"));
+    let searched = sandbox.ask(&Request::Search {
+        pattern: "ne+dle$".into(),
+        path: path("/workspace"),
+        glob: None,
+        matches_max: 5,
+        bytes_max: 1000,
+    });
+    assert!(matches!(searched.last, Response::SearchDone { matches: 1, files_searched: 1, cut: false, .. }));
+    let [Response::Matches { matches }] = &searched.interim[..] else { panic!("{searched:?}") };
+    assert_eq!((&matches[0].path, matches[0].line, matches[0].text.as_str()), (&path("src/deep/main.rs"), 1, "needle"));
+    let walked = sandbox.ask(&Request::Walk {
+        root: path("/workspace"),
+        exclude: vec![],
+        hash: HashWhich::All,
+        entries_max: 100,
+    });
+    let [Response::WalkEntries { entries }] = &walked.interim[..] else { panic!("{walked:?}") };
+    let names: Vec<_> = entries.iter().map(|entry| (entry.path.to_str().unwrap(), entry.kind)).collect();
+    assert_eq!(
+        names,
+        [
+            ("", FileKind::Dir),
+            ("dangling", FileKind::Symlink),
+            ("fifo", FileKind::Other),
+            ("link", FileKind::Symlink),
+            ("src", FileKind::Dir),
+            ("src/deep", FileKind::Dir),
+            ("src/deep/main.rs", FileKind::File),
+        ]
+    );
+    let expected = Some(blake3::hash(b"needle\n").to_hex().to_string());
+    assert_eq!((entries[6].blake3.clone(), entries[3].target.clone()), (expected, Some(path("/proc/self/environ"))));
+    assert_eq!(
+        sandbox.ask(&Request::Remove { path: path("/workspace/src"), depth: RemoveDepth::One }).error(),
+        ErrorKind::NotEmpty
+    );
+    assert_eq!(
+        sandbox.ask(&Request::Remove { path: path("/workspace/src"), depth: RemoveDepth::Tree }).last,
+        Response::Removed
+    );
+    assert_eq!(sandbox.ask(&Request::Stat { path: path("/workspace/src") }).error(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_call_costs_a_fork() {
+    if !docker_wanted("a_call_costs_a_fork") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&[]);
+    // The way there and back alone, for comparison.
+    let ping = median_of(1000, || {
+        sandbox.send(0, &Request::Renew);
+        while sandbox.frame().unwrap().call != 0 {}
+    });
+    let call = median_of(1000, || {
+        let request = sandbox.exec(&["true"], 5_000);
+        assert_eq!(sandbox.ask(&request).finished().outcome, exited(0));
+    });
+    eprintln!("1,000 calls each: renew {ping:?}, true {call:?} (medians)");
+    assert!(call < Duration::from_millis(20), "median {call:?}");
+}
+
+fn median_of(count: usize, mut act: impl FnMut()) -> Duration {
+    let mut took: Vec<Duration> = (0..count)
+        .map(|_| {
+            let began = Instant::now();
+            act();
+            began.elapsed()
+        })
+        .collect();
+    took.sort_unstable();
+    took[count / 2]
+}

@@ -1,0 +1,114 @@
+//! Turns raw terminal output into plain lines: no escape sequences, no redraws, valid UTF-8.
+
+use memchr::{memchr, memchr2, memrchr};
+
+const ESC: u8 = 0x1b;
+const BEL: u8 = 0x07;
+
+/// Appends `piece`, which holds whole lines, to `out` as plain text. Prefixes that a CI system or a multiplexer
+/// puts before every line would be peeled here, line by line, before anything else sees the text.
+pub(crate) fn append(piece: &[u8], out: &mut String) {
+    if memchr2(ESC, b'\r', piece).is_none() {
+        append_lossy(piece, out);
+        return;
+    }
+    let mut plain = Vec::with_capacity(piece.len());
+    for line in piece.split_inclusive(|&b| b == b'\n') {
+        let (body, newline) = match line.split_last() {
+            Some((b'\n', body)) => (body, true),
+            _ => (line, false),
+        };
+        let start = plain.len();
+        strip_escapes(body, &mut plain);
+        keep_last_redraw(&mut plain, start);
+        if newline {
+            plain.push(b'\n');
+        }
+    }
+    append_lossy(&plain, out);
+}
+
+fn append_lossy(bytes: &[u8], out: &mut String) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => out.push_str(text),
+        // Line by line, so that one bad byte costs one line its exactness.
+        Err(_) => {
+            for line in bytes.split_inclusive(|&b| b == b'\n') {
+                out.push_str(&String::from_utf8_lossy(line));
+            }
+        }
+    }
+}
+
+/// A carriage return draws the line again: what a person sees last is what counts.
+fn keep_last_redraw(plain: &mut Vec<u8>, start: usize) {
+    while plain.len() > start && plain.last() == Some(&b'\r') {
+        plain.pop();
+    }
+    if let Some(last) = memrchr(b'\r', &plain[start..]) {
+        plain.drain(start..=start + last);
+    }
+}
+
+fn strip_escapes(mut line: &[u8], out: &mut Vec<u8>) {
+    while let Some(at) = memchr(ESC, line) {
+        out.extend_from_slice(&line[..at]);
+        line = &line[at + sequence_len(&line[at..])..];
+    }
+    out.extend_from_slice(line);
+}
+
+/// Length of the escape sequence `text` starts with; one that never ends takes the rest of the line.
+fn sequence_len(text: &[u8]) -> usize {
+    match text.get(1) {
+        Some(b'[') => {
+            let body = &text[2..];
+            match body.iter().position(|b| !(0x20..=0x3f).contains(b)) {
+                Some(end) if (0x40..=0x7e).contains(&body[end]) => end + 3,
+                Some(end) => end + 2,
+                None => text.len(),
+            }
+        }
+        // Strings (titles, hyperlinks) end with BEL or ESC \.
+        Some(b']' | b'P' | b'X' | b'^' | b'_') => {
+            let body = &text[2..];
+            match memchr2(BEL, ESC, body) {
+                Some(end) if body[end] == BEL => end + 3,
+                Some(end) if body.get(end + 1) == Some(&b'\\') => end + 4,
+                Some(end) => end + 2,
+                None => text.len(),
+            }
+        }
+        Some(b'(' | b')' | b'*' | b'+' | b'#' | b'%') => text.len().min(3),
+        Some(_) => 2,
+        None => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cleaned(text: &[u8]) -> String {
+        let mut out = String::new();
+        append(text, &mut out);
+        out
+    }
+
+    #[test]
+    fn colours_titles_and_hyperlinks_go() {
+        assert_eq!(cleaned(b"\x1b[1m\x1b[Ka.c:1:\x1b[0m x\n"), "a.c:1: x\n");
+        assert_eq!(cleaned(b"\x1b]8;;http://x\x1b\\link\x1b]8;;\x07!\n"), "link!\n");
+        assert_eq!(cleaned(b"cut \x1b]0;never ends\nnext\n"), "cut \nnext\n");
+    }
+
+    #[test]
+    fn redraws_leave_the_last_state_and_crlf_is_a_newline() {
+        assert_eq!(cleaned(b"10%\r50%\r100%\r\nnext\r\n"), "100%\nnext\n");
+    }
+
+    #[test]
+    fn bad_utf8_costs_its_own_bytes_only() {
+        assert_eq!(cleaned(b"a\xffb\nc\n"), "a\u{fffd}b\nc\n");
+    }
+}

@@ -1,0 +1,95 @@
+//! Picks the lines worth a look, and which tools may look: one pass over the text for the literals of all tools,
+//! one for what literals cannot say.
+
+use std::sync::OnceLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
+use crate::tools::{LineShape, TOOLS, ToolSet};
+use crate::window::Window;
+
+pub(crate) struct Selector {
+    literals: AhoCorasick,
+    /// Which tools each literal belongs to.
+    tools_of_literal: Vec<ToolSet>,
+    tools_of_location: ToolSet,
+}
+
+impl Selector {
+    pub(crate) fn get() -> &'static Self {
+        static SELECTOR: OnceLock<Selector> = OnceLock::new();
+        SELECTOR.get_or_init(Self::new)
+    }
+
+    fn new() -> Self {
+        let mut literals: Vec<&str> = Vec::new();
+        let mut tools_of_literal: Vec<ToolSet> = Vec::new();
+        let mut tools_of_location = ToolSet::EMPTY;
+        for (index, tool) in TOOLS.iter().enumerate() {
+            for anchor in tool.anchors {
+                let at = literals.iter().position(|known| known == anchor).unwrap_or_else(|| {
+                    literals.push(anchor);
+                    tools_of_literal.push(ToolSet::EMPTY);
+                    literals.len() - 1
+                });
+                tools_of_literal[at].insert(index);
+            }
+            for shape in tool.shapes {
+                match shape {
+                    LineShape::Location => tools_of_location.insert(index),
+                }
+            }
+        }
+        let literals = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(&literals)
+            .expect("some hundred short literals are far from any limit of the automaton");
+        Self { literals, tools_of_literal, tools_of_location }
+    }
+
+    /// Marks, for each line from `first_line` on, the tools that may read it.
+    pub(crate) fn mark(&self, window: &Window, first_line: usize, marks: &mut [ToolSet]) {
+        let starts = window.starts();
+        let Some(&from) = starts.get(first_line) else { return };
+        let text = window.text().as_bytes();
+        let line_end = |line: usize| starts.get(line + 1).copied().unwrap_or(text.len());
+
+        let (mut at, mut line) = (from, first_line);
+        while let Some(found) = self.literals.find(aho_corasick::Input::new(text).range(at..)) {
+            line += starts[line..].partition_point(|&start| start < found.end()) - 1;
+            let end = line_end(line);
+            for hit in self.literals.find_overlapping_iter(&text[starts[line]..end]) {
+                marks[line].extend(self.tools_of_literal[hit.pattern().as_usize()]);
+            }
+            at = end;
+        }
+
+        if self.tools_of_location == ToolSet::EMPTY {
+            return;
+        }
+        let mut line = first_line;
+        let mut done = from;
+        for at in memchr::memchr2_iter(b':', b'(', &text[from..]).map(|at| at + from) {
+            if at < done || !is_location(text, at) {
+                continue;
+            }
+            line += starts[line..].partition_point(|&start| start <= at) - 1;
+            marks[line].extend(self.tools_of_location);
+            done = line_end(line);
+        }
+    }
+}
+
+/// Whether `name:12` or `name(12` meet at `at`. `12:34` does not: clocks are everywhere.
+fn is_location(text: &[u8], at: usize) -> bool {
+    if !text.get(at + 1).is_some_and(u8::is_ascii_digit) {
+        return false;
+    }
+    let digits = text[..at].iter().rev().take(3).take_while(|b| b.is_ascii_digit()).count();
+    match at.checked_sub(digits + 1).map(|i| text[i]) {
+        // `main.f90:3`, but not `2026-01-01T12:34`.
+        Some(b) if digits > 0 => b.is_ascii_lowercase(),
+        Some(b) => b.is_ascii_alphabetic() || matches!(b, b'_' | b'"' | b'>'),
+        None => false,
+    }
+}

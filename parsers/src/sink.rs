@@ -1,0 +1,222 @@
+//! Where tools put what they read: lists with caps, exact counts, and evidence for the verdict.
+
+use crate::command::Command;
+use crate::tools::Kind;
+use crate::{Diagnostic, PrintedCounts, Report, SCHEMA, Severity, Summary, TestCase, TestStatus, Trace, fingerprint};
+
+const DIAGNOSTICS_MAX: usize = 2_000;
+const TESTS_MAX: usize = 20_000;
+const TRACES_MAX: usize = 200;
+const MESSAGE_BYTES_MAX: usize = 16 << 10;
+const RELATED_MAX: usize = 100;
+
+/// What a tool saw that speaks for or against a pass, apart from the items themselves.
+#[allow(dead_code, reason = "part of the contract with tools; not every variant has its tool yet")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// A test run began (`running 3 tests`); it must end too.
+    RunStarted,
+    /// A test run printed its closing summary.
+    RunEnded,
+    /// The tool says in words that all is well (`All checks passed!`, `Success: no issues found`).
+    SaysPassed,
+    /// The runner says in words that tests failed (`FAILED`, `test result: FAILED`).
+    SaysFailed,
+    /// It says that it could not do its work: compile error, collection error, bad configuration.
+    SaysError,
+    /// The process died: panic outside a test, abort, segmentation fault, out of memory.
+    Crashed,
+    /// The runner says that it found no test.
+    SaysNoTests,
+}
+
+/// What one reader is told about the command, and what it may add to.
+pub(crate) struct Sink {
+    report: Report,
+    evidence: EvidenceSeen,
+    command: Option<Command>,
+    hint: Option<String>,
+    tool: &'static str,
+    kind: Kind,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct EvidenceSeen {
+    pub(crate) runs_started: u64,
+    pub(crate) runs_ended: u64,
+    pub(crate) says_passed: bool,
+    pub(crate) says_failed: bool,
+    pub(crate) says_error: bool,
+    pub(crate) crashed: bool,
+    pub(crate) says_no_tests: bool,
+    /// Diagnostics of severity error by tools that build, and by all others.
+    pub(crate) build_errors: u64,
+    pub(crate) check_errors: u64,
+    pub(crate) traces: u64,
+    pub(crate) timeouts: u64,
+    /// Some compiler or linter printed a finding, so it ran.
+    pub(crate) checker_ran: bool,
+}
+
+impl Sink {
+    pub(crate) fn new(hint: Option<&str>, command: Option<&str>) -> Self {
+        let report = Report { schema: SCHEMA, ..Report::default() };
+        Self {
+            report,
+            evidence: EvidenceSeen::default(),
+            command: command.map(Command::parse),
+            hint: hint.map(str::to_owned),
+            tool: "",
+            kind: Kind::Generic,
+        }
+    }
+
+    /// Adds a finding. `source` and `fingerprint` are filled in where the tool left them empty.
+    pub(crate) fn diagnostic(&mut self, mut diagnostic: Diagnostic) {
+        self.complete(&mut diagnostic);
+        match diagnostic.severity {
+            Some(Severity::Error) => {
+                self.report.summary.diagnostic_errors += 1;
+                match self.kind {
+                    Kind::Compiler => self.evidence.build_errors += 1,
+                    Kind::Linter | Kind::TestRunner | Kind::Runtime | Kind::Generic => self.evidence.check_errors += 1,
+                }
+            }
+            Some(Severity::Warning) => self.report.summary.diagnostic_warnings += 1,
+            Some(Severity::Note | Severity::Info | Severity::Hint) | None => {}
+        }
+        self.evidence.checker_ran |= matches!(self.kind, Kind::Compiler | Kind::Linter);
+        if self.report.diagnostics.len() < DIAGNOSTICS_MAX {
+            self.report.diagnostics.push(diagnostic);
+        } else {
+            self.report.unlisted += 1;
+        }
+    }
+
+    fn complete(&self, diagnostic: &mut Diagnostic) {
+        if diagnostic.source.is_empty() {
+            diagnostic.source = self.tool.to_owned();
+        }
+        cut(&mut diagnostic.message);
+        if diagnostic.fingerprint.is_empty() {
+            diagnostic.fingerprint = fingerprint::of(diagnostic);
+        }
+        diagnostic.related.truncate(RELATED_MAX);
+        let source = diagnostic.source.clone();
+        for related in &mut diagnostic.related {
+            if related.source.is_empty() {
+                related.source.clone_from(&source);
+            }
+            self.complete(related);
+        }
+    }
+
+    /// Adds one test's result; emit each test once, when all of it is known.
+    pub(crate) fn test(&mut self, mut test: TestCase) {
+        let summary = &mut self.report.summary;
+        match test.status {
+            TestStatus::Passed => summary.passed += 1,
+            TestStatus::Failed => summary.failed += 1,
+            TestStatus::Timeout => {
+                summary.failed += 1;
+                self.evidence.timeouts += 1;
+            }
+            TestStatus::Error => summary.errors += 1,
+            TestStatus::Skipped => summary.skipped += 1,
+            TestStatus::Xfailed => summary.xfailed += 1,
+            TestStatus::Xpassed => summary.xpassed += 1,
+            TestStatus::NotRun => {}
+        }
+        for text in [&mut test.message, &mut test.expected, &mut test.actual].into_iter().flatten() {
+            cut(text);
+        }
+        if self.report.tests.len() < TESTS_MAX {
+            self.report.tests.push(test);
+        } else {
+            self.report.unlisted += 1;
+        }
+    }
+
+    pub(crate) fn trace(&mut self, trace: Trace) {
+        self.evidence.traces += 1;
+        if self.report.traces.len() < TRACES_MAX {
+            self.report.traces.push(trace);
+        } else {
+            self.report.unlisted += 1;
+        }
+    }
+
+    /// Adds the totals one run printed; several runs add up.
+    pub(crate) fn printed(&mut self, counts: &PrintedCounts) {
+        let add = |total: &mut Option<u64>, more: Option<u64>| {
+            if let Some(more) = more {
+                *total = Some(total.unwrap_or(0).saturating_add(more));
+            }
+        };
+        let total = self.report.summary.printed.get_or_insert_default();
+        add(&mut total.passed, counts.passed);
+        add(&mut total.failed, counts.failed);
+        add(&mut total.errors, counts.errors);
+        add(&mut total.skipped, counts.skipped);
+        add(&mut total.xfailed, counts.xfailed);
+        add(&mut total.xpassed, counts.xpassed);
+    }
+
+    pub(crate) fn evidence(&mut self, evidence: Evidence) {
+        let seen = &mut self.evidence;
+        match evidence {
+            Evidence::RunStarted => seen.runs_started += 1,
+            Evidence::RunEnded => seen.runs_ended += 1,
+            Evidence::SaysPassed => seen.says_passed = true,
+            Evidence::SaysFailed => seen.says_failed = true,
+            Evidence::SaysError => seen.says_error = true,
+            Evidence::Crashed => seen.crashed = true,
+            Evidence::SaysNoTests => seen.says_no_tests = true,
+        }
+    }
+
+    /// Whether the caller, the command line or earlier output says that `tool` is at work here: settles lines that
+    /// many tools print (`error: …`).
+    pub(crate) fn expects(&self, tool: &str) -> bool {
+        self.hint.as_deref() == Some(tool)
+            || self.report.tools.iter().any(|seen| seen == tool)
+            || self.command.as_ref().is_some_and(|command| {
+                crate::tools::named(tool).is_some_and(|spec| spec.commands.iter().any(|program| command.runs(program)))
+            })
+    }
+
+    /// For the engine: whose turn it is.
+    pub(crate) fn turn_of(&mut self, tool: &'static str, kind: Kind) {
+        self.tool = tool;
+        self.kind = kind;
+    }
+
+    /// For the engine: the tool whose turn it is claimed lines.
+    pub(crate) fn claimed(&mut self) {
+        if !self.report.tools.iter().any(|seen| seen == self.tool) {
+            self.report.tools.push(self.tool.to_owned());
+        }
+    }
+
+    pub(crate) fn into_parts(self) -> (Report, EvidenceSeen, Option<Command>) {
+        (self.report, self.evidence, self.command)
+    }
+}
+
+impl EvidenceSeen {
+    /// Tests counted here or by the runner, whichever is more.
+    pub(crate) fn failed_tests(&self, summary: &Summary) -> u64 {
+        summary.failed.max(summary.printed.as_ref().and_then(|p| p.failed).unwrap_or(0))
+    }
+
+    pub(crate) fn errored_tests(&self, summary: &Summary) -> u64 {
+        summary.errors.max(summary.printed.as_ref().and_then(|p| p.errors).unwrap_or(0))
+    }
+}
+
+/// Messages come from anywhere and may be a whole file.
+fn cut(text: &mut String) {
+    if text.len() > MESSAGE_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(MESSAGE_BYTES_MAX));
+    }
+}

@@ -1,0 +1,107 @@
+//! `file:line:column: severity: message [code]`, with the ranges clang can print and the programs that name no file.
+
+use crate::Severity;
+
+pub(super) struct Header<'a> {
+    pub(super) file: Option<&'a str>,
+    pub(super) line: Option<u32>,
+    pub(super) column: Option<u32>,
+    /// Line and exclusive column where clang's first range ends.
+    pub(super) range_end: Option<(u32, u32)>,
+    pub(super) severity: Severity,
+    pub(super) message: &'a str,
+    pub(super) code: Option<&'a str>,
+}
+
+const SEVERITIES: &[(&str, Severity)] = &[
+    (": error: ", Severity::Error),
+    (": warning: ", Severity::Warning),
+    (": note: ", Severity::Note),
+    (": fatal error: ", Severity::Error),
+    (": internal compiler error: ", Severity::Error),
+    (": sorry, unimplemented: ", Severity::Error),
+    (": remark: ", Severity::Info),
+];
+
+/// Files that gcc's family compiles; others print this form too, and have readers of their own.
+const EXTENSIONS: &[&str] = &[
+    "c", "C", "cc", "cp", "cpp", "cxx", "c++", "CPP", "h", "H", "hh", "hp", "hpp", "hxx", "h++", "inl", "inc", "ipp",
+    "tcc", "tpp", "txx", "def", "m", "mm", "M", "i", "ii", "mi", "cu", "cuh", "hip", "cl", "s", "S", "sx", "f", "F",
+    "for", "f90", "F90", "f95", "f03", "f08", "x", "y", "l", "yy", "ll", "cppm", "ixx",
+];
+
+/// Programs that print a finding of their own in place of a file's.
+const PROGRAMS: &[&str] =
+    &["gcc", "g++", "cc", "c++", "cc1", "cc1plus", "cc1obj", "clang", "clang++", "collect2", "gfortran", "f951", "as"];
+
+impl<'a> Header<'a> {
+    pub(super) fn parse(line: &'a str, expects: impl Fn(&str) -> bool) -> Option<Self> {
+        let (at, mark, severity) = SEVERITIES
+            .iter()
+            .filter_map(|&(mark, severity)| Some((line.find(mark)?, mark, severity)))
+            .min_by_key(|(at, _, _)| *at)?;
+        let head = &line[..at];
+        let (message, code) = split_code(line[at + mark.len()..].trim());
+        if message.is_empty() || head.is_empty() {
+            return None;
+        }
+        let (head, range_end) = split_ranges(head);
+        if let Some((file, line, column)) = place(head) {
+            let known = file.rsplit_once('.').is_some_and(|(_, extension)| EXTENSIONS.contains(&extension))
+                || file == "<stdin>"
+                || file == "<command-line>"
+                || expects("gcc")
+                || expects("clang");
+            return (known && !file.starts_with([' ', '\t'])).then_some(Self {
+                file: Some(file),
+                line: Some(line),
+                column,
+                range_end,
+                severity,
+                message,
+                code,
+            });
+        }
+        let program = head.rsplit('/').next().unwrap_or(head);
+        let program = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+        let program = program.rsplit_once('-').map_or(program, |(_, last)| last);
+        // gcc's `collect2: error: ld returned 1 exit status` sums up what the linker said.
+        let named = PROGRAMS.contains(&program) && !head.contains(' ');
+        named.then_some(Self { file: None, line: None, column: None, range_end: None, severity, message, code })
+    }
+}
+
+/// `file:line` or `file:line:column`.
+pub(super) fn place(text: &str) -> Option<(&str, u32, Option<u32>)> {
+    let (rest, last) = text.rsplit_once(':')?;
+    let last: u32 = last.parse().ok()?;
+    if let Some((file, line)) = rest.rsplit_once(':')
+        && let Ok(line) = line.parse()
+        && !file.is_empty()
+    {
+        return Some((file, line, Some(last)));
+    }
+    (!rest.is_empty()).then_some((rest, last, None))
+}
+
+/// clang's `file:1:2:{1:2-1:9}{1:12-1:14}`, end columns exclusive.
+fn split_ranges(head: &str) -> (&str, Option<(u32, u32)>) {
+    let Some((place, ranges)) = head.split_once(":{") else { return (head, None) };
+    let end = ranges.split('}').next().and_then(|range| {
+        let (_, end) = range.split_once('-')?;
+        let (line, column) = end.split_once(':')?;
+        Some((line.parse().ok()?, column.parse().ok()?))
+    });
+    (place, end)
+}
+
+/// ` [-Wname]`, ` [-Werror=name]`, clang's ` [-Werror,-Wname]`, clang-tidy's ` [group-name]`.
+fn split_code(message: &str) -> (&str, Option<&str>) {
+    let Some((text, bracket)) = message.strip_suffix(']').and_then(|rest| rest.rsplit_once(" [")) else {
+        return (message, None);
+    };
+    let code = bracket.strip_prefix("-Werror,").unwrap_or(bracket);
+    let tidy = code.contains('-') && code.starts_with(|c: char| c.is_ascii_lowercase());
+    let plain = !code.contains([' ', '‘', '\'', '[']);
+    if plain && (code.starts_with('-') || tidy) { (text.trim_end(), Some(code)) } else { (message, None) }
+}

@@ -1,0 +1,183 @@
+//! The tools: one file each, one line each in [`TOOLS`].
+//!
+//! **How to add a tool.** Write `tools/<name>.rs` with `pub(super) const TOOL: Tool` and a type that implements
+//! [`Reader`]; add the module and one line to [`TOOLS`]; record fixtures in `fixtures/output/<name>/<case>/`
+//! (`output.txt`, `command`, and `exit` if it matters), write `report.json` with `UPDATE_GOLDEN=1 cargo test -p
+//! greenroom-parsers --test golden`, and read it: every folder there is a test case.
+//!
+//! **How a tool gets to read.** A line is *offered* to a tool when one of its `anchors` (case-sensitive literals,
+//! anywhere in the line) or `shapes` is in it, in table order, until one claims it: [`Reader::read`] gets a cursor
+//! whose `first()` is that line, `ahead(n)` and `back(n)` its neighbours, and answers how many lines it claims from
+//! there on; 0 means "not mine", and then nothing may have been added to the sink. Anchors only save time: a reader
+//! checks the line itself. Choose rare ones (`error[E`, not `:`): every hit costs a call.
+//!
+//! **State.** There is one reader a tool and output. One that is in the middle of something (a section, a test run)
+//! says so with [`Reader::is_open`] and is then offered *every* line, before all others, until it is closed; it still
+//! claims only what is its own, so that a compiler error inside is read by its tool. Whatever it holds back, it adds
+//! in [`Reader::finish`]: output can stop anywhere.
+//!
+//! **Machine formats.** A JSON document (also each line of JSON Lines) or an XML one is found by the engine whole and
+//! goes to [`Reader::read_document`] of the tools one of whose `json` substrings, or whose `xml_roots`, fit.
+//!
+//! **Verdict.** No tool decides it. Say what was seen with [`Evidence`](crate::sink::Evidence): a test runner
+//! `RunStarted` when it begins (if it says so) and `RunEnded` at its summary, with the totals it printed through
+//! `sink.printed`; a linter that says "no issues" `SaysPassed`; what could not run `SaysError`. `Kind` tells whether
+//! errors are a failed build (`Compiler`) or failed checks.
+//!
+//! **Rules.** Nothing is guessed: a field not printed is `None`. Lines and columns as printed; end columns exclusive.
+//! Any text must be read in linear time and without a panic: no indexing that the line itself has not proved. Notes
+//! hang on their error as `related`; a label is a related item of severity `Note`. `source` and `fingerprint` are
+//! filled in by the sink. The sink's `expects("name")` settles lines that many tools print.
+
+use crate::document::Document;
+use crate::sink::Sink;
+use crate::window::Lines;
+
+mod gcc;
+mod ld;
+mod libtest;
+mod rust_panic;
+mod rustc;
+mod rustc_json;
+
+/// In the order in which a line is offered: specific formats before general ones.
+pub(crate) const TOOLS: &[Tool] =
+    &[rustc_json::TOOL, rustc::TOOL, libtest::TOOL, rust_panic::TOOL, ld::TOOL, gcc::TOOL, gcc::CLANG];
+
+/// What the engine must know about a tool.
+pub(crate) struct Tool {
+    /// As it stands in `Report::tools` and, unless the reader says otherwise, in `Diagnostic::source`.
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// Command lines that run it, flags left out: `gcc`, `cargo test`.
+    pub(crate) commands: &'static [&'static str],
+    pub(crate) anchors: &'static [&'static str],
+    pub(crate) shapes: &'static [LineShape],
+    /// Substrings one of which every JSON document of this tool contains.
+    pub(crate) json: &'static [&'static str],
+    pub(crate) xml_roots: &'static [&'static str],
+    pub(crate) reader: fn() -> Box<dyn Reader>,
+}
+
+/// What a tool's errors mean, and what its exit status 0 proves.
+#[allow(dead_code, reason = "part of the contract with tools; not every variant has its tool yet")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An error means that nothing was built. Silence and exit status 0 mean that all is well.
+    Compiler,
+    /// An error means that a check failed. Silence and exit status 0 mean that all is well.
+    Linter,
+    /// Passes only with a summary that says so.
+    TestRunner,
+    /// Traces and crashes.
+    Runtime,
+    /// Formats that many tools share.
+    Generic,
+}
+
+/// Lines that no literal finds.
+#[allow(dead_code, reason = "part of the contract with tools; not every variant has its tool yet")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LineShape {
+    /// `name.ext:12` or `name.ext(12` somewhere in the line.
+    Location,
+}
+
+/// Reads one tool's output. See the module's text for the contract.
+pub(crate) trait Reader: Send {
+    /// Reads the block that starts at `lines.first()` and answers how many lines it took; 0 if it is not its own.
+    fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize;
+
+    /// Whether it is offered every line from here on.
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    /// Reads a whole JSON or XML document; `false` if it is not its own.
+    fn read_document(&mut self, _document: &Document<'_>, _sink: &mut Sink) -> bool {
+        false
+    }
+
+    /// The output is over.
+    fn finish(&mut self, _sink: &mut Sink) {}
+}
+
+impl Tool {
+    /// For `..Tool::DEFAULT` in a tool's table entry.
+    pub(crate) const DEFAULT: Self = Self {
+        name: "",
+        kind: Kind::Generic,
+        commands: &[],
+        anchors: &[],
+        shapes: &[],
+        json: &[],
+        xml_roots: &[],
+        reader: || Box::new(ReadsNothing),
+    };
+}
+
+struct ReadsNothing;
+
+impl Reader for ReadsNothing {
+    fn read(&mut self, _lines: Lines<'_>, _sink: &mut Sink) -> usize {
+        0
+    }
+}
+
+pub(crate) fn named(name: &str) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.name == name)
+}
+
+/// A set of tools by their index in [`TOOLS`], and one bit that is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ToolSet([u64; 4]);
+
+const _: () = assert!(TOOLS.len() < ToolSet::DOCUMENT_BIT, "the set has room for 255 tools");
+
+impl ToolSet {
+    pub(crate) const EMPTY: Self = Self([0; 4]);
+    /// Not a tool: the line may start a JSON or XML document.
+    pub(crate) const DOCUMENT_BIT: usize = 255;
+
+    pub(crate) fn insert(&mut self, index: usize) {
+        self.0[index / 64] |= 1 << (index % 64);
+    }
+
+    pub(crate) fn set(&mut self, index: usize, member: bool) {
+        self.0[index / 64] &= !(1 << (index % 64));
+        self.0[index / 64] |= u64::from(member) << (index % 64);
+    }
+
+    pub(crate) fn contains(self, index: usize) -> bool {
+        self.0[index / 64] & (1 << (index % 64)) != 0
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine |= theirs;
+        }
+    }
+
+    pub(crate) fn without(mut self, other: Self) -> Self {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine &= !theirs;
+        }
+        self
+    }
+
+    /// Indices of tools, ascending; the document bit is left out.
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
+        (0..4)
+            .flat_map(move |word| {
+                let mut bits = self.0[word];
+                std::iter::from_fn(move || {
+                    (bits != 0).then(|| {
+                        let bit = bits.trailing_zeros() as usize;
+                        bits &= bits - 1;
+                        word * 64 + bit
+                    })
+                })
+            })
+            .filter(|&index| index != Self::DOCUMENT_BIT)
+    }
+}

@@ -1,0 +1,344 @@
+//! The only async loop: asks the state what to do, does it, writes down what happened, applies it.
+//!
+//! Every event is committed to the store before it is applied; nothing is acted on that is not committed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::capture::capture;
+use super::{RunState, Step};
+use crate::context;
+use crate::error::{Error, Result};
+use crate::event::{Event, JOURNAL_SCHEMA, Limits, RunOutcome, RunStatus, ToolOutcome};
+use crate::feedback::Delta;
+use crate::id::{CallToken, RunId};
+use crate::message::ToolUse;
+use crate::model::{Model, ModelError};
+use crate::sandbox::{AGENT_UID, Launcher, Sandbox, SandboxError, SandboxSpec};
+use crate::snapshot::Manifest;
+use crate::snapshot::change::created;
+use crate::snapshot::pack::tar_stream;
+use crate::store::Store;
+use crate::task::Task;
+use crate::tools::{ToolCall, ToolContext, ToolFailure, run_checks};
+use crate::verify::verify;
+
+/// What a run is made of. Everything in it comes from the operator.
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub launcher: Arc<dyn Launcher>,
+    pub model: Arc<dyn Model>,
+    pub spec: SandboxSpec,
+    /// The tree as copied in; its contents are in the store.
+    pub pristine: Arc<Manifest>,
+    pub settings: Settings,
+}
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub run: RunId,
+    /// The repository's folder on the host, for people.
+    pub repo: String,
+    pub task: Task,
+    pub limits: Limits,
+}
+
+/// Watches a run; never changes it.
+pub trait Observer: Send {
+    /// After the event was committed and applied.
+    fn event(&mut self, event: &Event, state: &RunState);
+
+    /// Something that takes time begins.
+    fn progress(&mut self, progress: &Progress);
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    StartingSandbox { image: String },
+    RunningBaseline { checks: usize },
+    AskingModel { model: String, turn: u64 },
+    RunningTool { step: u64, tool: String, detail: String },
+    CapturingTree,
+    Verifying { checks: usize },
+}
+
+/// Commands of the baseline carry this token; steps never reach it.
+const BASELINE_TOKEN: CallToken = CallToken(u64::MAX - 1);
+/// What a tool call shows of its arguments while it runs.
+const DETAIL_CHARS_MAX: usize = 100;
+
+/// Runs to the end. `Ok` holds the final state, whatever the outcome; `Err` means that there is no run to speak of, or
+/// that its sandbox or store failed (the journal then ends with that).
+pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: CancellationToken) -> Result<RunState> {
+    let started = Event::RunStarted {
+        schema: JOURNAL_SCHEMA,
+        greenroom: env!("CARGO_PKG_VERSION").into(),
+        run: parts.settings.run.clone(),
+        repo: parts.settings.repo.clone(),
+        task: parts.settings.task.clone(),
+        model: parts.model.id().to_owned(),
+        limits: parts.settings.limits.clone(),
+    };
+    let state = RunState::start(&started).expect("the event starts a run");
+    let mut run = Run { parts, state, sandbox: None, observer, began: Instant::now() };
+    run.parts.store.append(&started).map_err(store_failed)?;
+    run.observer.event(&started, &run.state);
+    let ended = run.until_done(&stop).await;
+    let stopped = match run.sandbox.take() {
+        Some(sandbox) => sandbox.stop().await,
+        None => Ok(()),
+    };
+    ended?;
+    stopped.map_err(sandbox_failed)?;
+    Ok(run.state)
+}
+
+struct Run<'a> {
+    parts: Parts,
+    state: RunState,
+    sandbox: Option<Box<dyn Sandbox>>,
+    observer: &'a mut dyn Observer,
+    began: Instant,
+}
+
+impl Run<'_> {
+    async fn until_done(&mut self, stop: &CancellationToken) -> Result<()> {
+        loop {
+            let step = self.state.next();
+            if step == Step::Done {
+                return Ok(());
+            }
+            let outcome = tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    let outcome = RunOutcome { status: RunStatus::Parked, reason: "interrupted".into() };
+                    return self.finish(outcome);
+                }
+                outcome = self.carry_out(step) => outcome,
+            };
+            if let Err(failure) = outcome {
+                let error = failed(failure);
+                // The journal should say why it ends; if it cannot, the first error is still the one to show.
+                let _ = self.finish(RunOutcome { status: RunStatus::Failed, reason: error.to_string() });
+                return Err(error);
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, step: Step) -> Result<(), ToolFailure> {
+        match step {
+            Step::StartSandbox => self.start_sandbox().await,
+            Step::RunBaseline => self.run_baseline().await,
+            Step::CallModel { turn } => self.call_model(turn).await,
+            Step::CallTool { token, call } => self.call_tool(token, call).await,
+            Step::CaptureTree => self.capture_tree().await,
+            Step::Verify => self.verify().await,
+            Step::Finish(outcome) => {
+                let elapsed_ms = millis(self.began.elapsed());
+                self.commit(Event::Finished { outcome, elapsed_ms })
+            }
+            Step::Done => Ok(()),
+        }
+    }
+
+    /// Committed, then applied, then shown.
+    fn commit(&mut self, event: Event) -> Result<(), ToolFailure> {
+        self.parts.store.append(&event)?;
+        self.state.apply(&event);
+        self.observer.event(&event, &self.state);
+        Ok(())
+    }
+
+    fn finish(&mut self, outcome: RunOutcome) -> Result<()> {
+        let elapsed_ms = millis(self.began.elapsed());
+        self.commit(Event::Finished { outcome, elapsed_ms }).map_err(failed)
+    }
+
+    async fn start_sandbox(&mut self) -> Result<(), ToolFailure> {
+        self.observer.progress(&Progress::StartingSandbox { image: self.parts.spec.image.name.clone() });
+        let pristine =
+            self.parts.store.put_blob(&serde_json::to_vec(&*self.parts.pristine).map_err(std::io::Error::from)?)?;
+        let (files, bytes) = self.parts.pristine.size();
+        let tree = tree_stream(&self.parts.store, self.parts.pristine.clone());
+        let sandbox = self.parts.launcher.start(&self.parts.spec, tree).await?;
+        let facts = sandbox.facts().clone();
+        self.sandbox = Some(sandbox);
+        self.commit(Event::SandboxStarted {
+            container: facts.container,
+            image: facts.image.name,
+            image_digest: facts.image.digest,
+            hardening: facts.hardening,
+            pristine,
+            files,
+            bytes,
+        })
+    }
+
+    async fn run_baseline(&mut self) -> Result<(), ToolFailure> {
+        let checks = self.state.task.checks.clone();
+        self.observer.progress(&Progress::RunningBaseline { checks: checks.len() });
+        let began = Instant::now();
+        let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;
+        let before = sandbox.walk().await?;
+        let timeout = self.check_timeout();
+        let store = self.parts.store.clone();
+        let checks = run_checks(sandbox, store.as_ref(), &checks, BASELINE_TOKEN, timeout).await?;
+        let after = sandbox.walk().await?;
+        let build_output = created(&before, &after).into_iter().collect();
+        self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms: millis(began.elapsed()) })
+    }
+
+    async fn call_model(&mut self, turn: u64) -> Result<(), ToolFailure> {
+        let request = context::build(&self.state);
+        self.commit(Event::ModelRequested { turn, estimated_input_tokens: context::estimated_tokens(&request) })?;
+        self.observer.progress(&Progress::AskingModel { model: self.parts.model.id().to_owned(), turn });
+        let began = Instant::now();
+        let model = self.parts.model.clone();
+        let asked = model.respond(&request);
+        let answer = match self.time_left() {
+            Some(left) => tokio::time::timeout(left, asked).await.unwrap_or_else(|_| {
+                let detail = "the run's time was used up while it answered".to_owned();
+                Err(ModelError::Unavailable { model: model.id().to_owned(), detail })
+            }),
+            None => asked.await,
+        };
+        let elapsed_ms = millis(began.elapsed());
+        match answer {
+            Ok(response) => {
+                let response = with_ids(response, turn);
+                let cost_usd = self.parts.model.cost_usd(&response.usage);
+                self.commit(Event::ModelResponded { turn, response, cost_usd, elapsed_ms })
+            }
+            Err(error) => {
+                let (failure, detail) = (error.class(), error.to_string());
+                self.commit(Event::ModelFailed { turn, failure, detail, elapsed_ms })
+            }
+        }
+    }
+
+    async fn call_tool(&mut self, token: CallToken, call: ToolUse) -> Result<(), ToolFailure> {
+        self.observer.progress(&Progress::RunningTool {
+            step: token.0 + 1,
+            tool: call.name.clone(),
+            detail: detail(&call),
+        });
+        let parsed = ToolCall::parse(&call);
+        self.commit(Event::ToolCallStarted { token, call })?;
+        let began = Instant::now();
+        let result = match parsed {
+            Err(refusal) => ToolOutcome::refused(refusal),
+            Ok(tool) => {
+                let delta = delta(&self.state);
+                let store = self.parts.store.clone();
+                let context = ToolContext {
+                    sandbox: self.sandbox.as_deref().ok_or_else(no_sandbox)?,
+                    store: store.as_ref(),
+                    token,
+                    checks: &self.state.task.checks,
+                    limits: &self.state.limits,
+                    time_left: self.time_left(),
+                    delta: &delta,
+                };
+                tool.carry_out(&context).await?
+            }
+        };
+        self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: millis(began.elapsed()) })
+    }
+
+    async fn capture_tree(&mut self) -> Result<(), ToolFailure> {
+        self.observer.progress(&Progress::CapturingTree);
+        let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;
+        let captured = capture(sandbox, &self.parts.store, &self.parts.pristine, &self.state.build_output).await?;
+        self.commit(captured)
+    }
+
+    async fn verify(&mut self) -> Result<(), ToolFailure> {
+        let checks = self.state.task.checks.clone();
+        self.observer.progress(&Progress::Verifying { checks: checks.len() });
+        let began = Instant::now();
+        let tree = self.state.tree.clone().ok_or_else(|| std::io::Error::other("no tree was captured"))?;
+        let manifest: Manifest =
+            serde_json::from_slice(&self.parts.store.blob(&tree)?).map_err(std::io::Error::from)?;
+        let stream = tree_stream(&self.parts.store, Arc::new(manifest));
+        let launcher = self.parts.launcher.clone();
+        let timeout = self.check_timeout();
+        let checks = verify(launcher.as_ref(), &self.parts.store, &self.parts.spec, stream, &checks, timeout).await?;
+        self.commit(Event::VerificationFinished { checks, elapsed_ms: millis(began.elapsed()) })
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        let max = self.state.limits.wall_time_max_ms?;
+        Some(Duration::from_millis(max).saturating_sub(self.began.elapsed()).max(Duration::from_secs(1)))
+    }
+
+    fn check_timeout(&self) -> Duration {
+        let timeout = Duration::from_millis(self.state.limits.check_timeout_ms);
+        self.time_left().map_or(timeout, |left| timeout.min(left))
+    }
+}
+
+fn tree_stream(store: &Arc<dyn Store>, manifest: Arc<Manifest>) -> crate::sandbox::TarStream {
+    let store = store.clone();
+    tar_stream(manifest, Arc::new(move |id: &crate::id::BlobId| store.blob(id)), AGENT_UID, AGENT_UID)
+}
+
+fn delta(state: &RunState) -> Delta {
+    let baseline: Vec<_> = state.baseline.iter().flatten().map(|check| &check.report).collect();
+    let last: Option<Vec<_>> =
+        state.last_checks.as_ref().map(|checks| checks.iter().map(|check| &check.report).collect());
+    Delta::new(&baseline, last.as_deref())
+}
+
+/// Some servers leave tool ids out or repeat them; results must be told apart.
+fn with_ids(mut response: crate::message::ModelResponse, turn: u64) -> crate::message::ModelResponse {
+    let mut seen = std::collections::HashSet::new();
+    for (number, block) in response.content.iter_mut().enumerate() {
+        if let crate::message::Block::ToolUse(call) = block
+            && (call.id.is_empty() || !seen.insert(call.id.clone()))
+        {
+            call.id = format!("call_{turn}_{number}");
+        }
+    }
+    response
+}
+
+/// The argument that says most: the command, the path, the pattern.
+fn detail(call: &ToolUse) -> String {
+    let text = ["command", "path", "pattern", "summary"].iter().find_map(|key| call.input.get(key)?.as_str());
+    let line = text.unwrap_or_default().lines().next().unwrap_or_default();
+    line.chars().take(DETAIL_CHARS_MAX).collect()
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis() as u64
+}
+
+fn no_sandbox() -> SandboxError {
+    SandboxError::Lost { detail: "there is none".into() }
+}
+
+fn failed(failure: ToolFailure) -> Error {
+    match failure {
+        ToolFailure::Sandbox(error) => sandbox_failed(error),
+        ToolFailure::Store(error) => store_failed(error),
+    }
+}
+
+fn store_failed(error: std::io::Error) -> Error {
+    Error::internal("cannot write the run's journal or blobs")
+        .because(error)
+        .hint("make room on the disk that holds the state folder, or point GREENROOM_HOME elsewhere")
+}
+
+fn sandbox_failed(error: SandboxError) -> Error {
+    let hint = match &error {
+        SandboxError::NoEngine { .. } => "start Docker, or set DOCKER_HOST; `greenroom doctor` says what was tried",
+        SandboxError::Image { .. } => "`greenroom images build` shows the whole build; --image names another image",
+        SandboxError::Hardening { .. } => "`greenroom doctor` shows what this engine supports",
+        SandboxError::Start { .. } | SandboxError::Deadline { .. } => "`greenroom doctor` shows the engine's state",
+        SandboxError::Lost { .. } => "the container ended by itself or was removed; run it again",
+    };
+    Error::no_sandbox(error.to_string()).hint(hint)
+}

@@ -1,0 +1,432 @@
+//! What a run knows and what it does next: `apply` folds an event in, `next` answers from the state alone.
+//!
+//! Nothing here reads a clock, a disk or a socket. Resume and replay are the same fold.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use greenroom_parsers::Report;
+
+use super::limits;
+use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus};
+use crate::feedback;
+use crate::id::{BlobId, CallToken, RunId};
+use crate::message::{Block, Message, ModelResponse, Role, StopReason, ToolUse};
+use crate::snapshot::TreePath;
+use crate::task::{CheckResult, Task};
+
+/// Unverified submissions after which a run ends.
+const SUBMISSIONS_MAX: u32 = 5;
+/// Turns in a row without a tool call after which a run ends.
+const IDLE_TURNS_MAX: u32 = 3;
+/// Rebuilds at a smaller size after the provider says the request is too long.
+const SHRINKS_MAX: u32 = 2;
+
+#[derive(Debug, Clone)]
+pub struct RunState {
+    pub run: RunId,
+    pub repo: String,
+    pub model: String,
+    pub task: Task,
+    pub limits: Limits,
+    pub image: Option<String>,
+    pub container: Option<String>,
+    pub pristine: Option<BlobId>,
+    /// Turns after the opening message, oldest first.
+    pub transcript: Vec<Message>,
+    pub baseline: Option<Vec<CheckResult>>,
+    /// The newest results, of the agent's own check runs or of a verification.
+    pub last_checks: Option<Vec<CheckResult>>,
+    pub verification: Option<Vec<CheckResult>>,
+    /// The newest failing evidence in structured form.
+    pub findings: Option<Arc<Report>>,
+    pub tally: Vec<CheckTally>,
+    /// Paths that check runs created: never part of the patch.
+    pub build_output: BTreeSet<TreePath>,
+    pub tree: Option<BlobId>,
+    pub patch: Option<BlobId>,
+    pub files_changed: Vec<String>,
+    /// The agent's own words on what it did.
+    pub summary: Option<String>,
+    /// Committed tool calls.
+    pub steps: u64,
+    /// Model requests sent.
+    pub turns: u64,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub cost_usd: f64,
+    /// Whether every answer had a price.
+    pub cost_known: bool,
+    pub elapsed_ms: u64,
+    /// Times the request must be halved to fit the provider.
+    pub shrinks: u32,
+    pub outcome: Option<RunOutcome>,
+    phase: Phase,
+    results: Vec<Block>,
+    pending: VecDeque<ToolUse>,
+    /// Files may have changed since `last_checks`.
+    changed_since_checks: bool,
+    submissions: u32,
+    idle_turns: u32,
+}
+
+/// How often one check ran after the baseline, and how often it was red.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CheckTally {
+    pub runs: u32,
+    pub red_runs: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    StartSandbox,
+    RunBaseline,
+    CallModel {
+        turn: u64,
+    },
+    CallTool {
+        token: CallToken,
+        call: ToolUse,
+    },
+    CaptureTree,
+    Verify,
+    Finish(RunOutcome),
+    /// The journal ends with `Finished`.
+    Done,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Phase {
+    Created,
+    SandboxReady,
+    AwaitModel,
+    ModelAsked,
+    Tools,
+    InTool(CallToken),
+    /// Capture the tree, then verify it.
+    CaptureToVerify,
+    Verify,
+    /// Capture the tree, then finish like this.
+    CaptureToFinish(RunOutcome),
+    Finish(RunOutcome),
+    Done,
+}
+
+impl RunState {
+    /// The state after `RunStarted`; `None` for any other event.
+    pub fn start(event: &Event) -> Option<Self> {
+        let Event::RunStarted { run, repo, task, model, limits, .. } = event else { return None };
+        Some(RunState {
+            run: run.clone(),
+            repo: repo.clone(),
+            model: model.clone(),
+            tally: vec![CheckTally::default(); task.checks.len()],
+            task: task.clone(),
+            limits: limits.clone(),
+            image: None,
+            container: None,
+            pristine: None,
+            transcript: Vec::new(),
+            baseline: None,
+            last_checks: None,
+            verification: None,
+            findings: None,
+            build_output: BTreeSet::new(),
+            tree: None,
+            patch: None,
+            files_changed: Vec::new(),
+            summary: None,
+            steps: 0,
+            turns: 0,
+            input_tokens: 0,
+            output_tokens: 0,
+            cost_usd: 0.0,
+            cost_known: true,
+            elapsed_ms: 0,
+            shrinks: 0,
+            outcome: None,
+            phase: Phase::Created,
+            results: Vec::new(),
+            pending: VecDeque::new(),
+            changed_since_checks: false,
+            submissions: 0,
+            idle_turns: 0,
+        })
+    }
+
+    /// The whole fold. `None` where the journal does not begin with `RunStarted`.
+    pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Self> {
+        let mut events = events.into_iter();
+        let mut state = RunState::start(events.next()?)?;
+        for event in events {
+            state.apply(event);
+        }
+        Some(state)
+    }
+
+    /// What to do next, from the state alone.
+    pub fn next(&self) -> Step {
+        match &self.phase {
+            Phase::Created => Step::StartSandbox,
+            Phase::SandboxReady => Step::RunBaseline,
+            // An answer that never came is asked for again under the same number.
+            Phase::ModelAsked => Step::CallModel { turn: self.turns },
+            Phase::AwaitModel => Step::CallModel { turn: self.turns + 1 },
+            Phase::Tools => match self.pending.front() {
+                Some(call) => Step::CallTool { token: CallToken(self.steps), call: call.clone() },
+                None => Step::CallModel { turn: self.turns + 1 },
+            },
+            Phase::InTool(token) => match self.pending.front() {
+                Some(call) => Step::CallTool { token: *token, call: call.clone() },
+                None => Step::CallModel { turn: self.turns + 1 },
+            },
+            Phase::CaptureToVerify | Phase::CaptureToFinish(_) => Step::CaptureTree,
+            Phase::Verify => Step::Verify,
+            Phase::Finish(outcome) => Step::Finish(outcome.clone()),
+            Phase::Done => Step::Done,
+        }
+    }
+
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { .. } => {}
+            Event::SandboxStarted { container, image, pristine, .. } => {
+                self.container = Some(container.clone());
+                self.image = Some(image.clone());
+                self.pristine = Some(pristine.clone());
+                self.phase = Phase::SandboxReady;
+            }
+            Event::BaselineFinished { checks, build_output, elapsed_ms } => {
+                self.elapsed_ms += elapsed_ms;
+                self.baseline = Some(checks.clone());
+                self.note_checks(checks);
+                self.build_output.extend(build_output.iter().cloned());
+                let nothing_to_do = self.task.instruction.is_none() && checks.iter().all(CheckResult::passed);
+                if nothing_to_do {
+                    self.phase = Phase::CaptureToVerify;
+                } else {
+                    self.continue_in(Phase::AwaitModel);
+                }
+            }
+            Event::ModelRequested { turn, .. } => {
+                self.turns = *turn;
+                self.phase = Phase::ModelAsked;
+            }
+            Event::ModelResponded { response, cost_usd, elapsed_ms, .. } => {
+                self.elapsed_ms += elapsed_ms;
+                self.charge(response, *cost_usd);
+                self.take_answer(response);
+            }
+            Event::ModelFailed { failure, detail, elapsed_ms, .. } => {
+                self.elapsed_ms += elapsed_ms;
+                self.take_failure(*failure, detail);
+            }
+            Event::ToolCallStarted { token, .. } => {
+                self.phase = Phase::InTool(*token);
+            }
+            Event::ToolCallFinished { result, elapsed_ms, .. } => {
+                self.elapsed_ms += elapsed_ms;
+                self.steps += 1;
+                self.changed_since_checks |= result.may_write;
+                if let Some(checks) = &result.checks {
+                    for (tally, check) in self.tally.iter_mut().zip(checks) {
+                        tally.runs += 1;
+                        tally.red_runs += u32::from(!check.passed());
+                    }
+                    self.note_checks(checks);
+                    self.changed_since_checks = false;
+                } else if let Some(report) = &result.report
+                    && feedback::has_findings(report)
+                {
+                    self.findings = Some(Arc::new(report.clone()));
+                }
+                self.build_output.extend(result.build_output.iter().cloned());
+                if let Some(call) = self.pending.pop_front() {
+                    self.results.push(Block::ToolResult {
+                        tool_use_id: call.id,
+                        content: result.content.clone(),
+                        is_error: result.is_error,
+                    });
+                }
+                match &result.submitted {
+                    Some(summary) => {
+                        self.summary = Some(summary.clone()).filter(|text| !text.is_empty());
+                        self.refuse_pending("not executed: it came after submit");
+                        self.phase = Phase::CaptureToVerify;
+                    }
+                    None if self.pending.is_empty() => {
+                        self.close_turn(None);
+                        self.continue_in(Phase::AwaitModel);
+                    }
+                    None => self.continue_in(Phase::Tools),
+                }
+            }
+            Event::TreeCaptured { tree, patch, files_changed } => {
+                self.tree = Some(tree.clone());
+                self.patch = Some(patch.clone());
+                self.files_changed = files_changed.clone();
+                match &self.phase {
+                    Phase::CaptureToFinish(outcome) => self.phase = Phase::Finish(outcome.clone()),
+                    Phase::CaptureToVerify => self.phase = Phase::Verify,
+                    // Captured because the run is being stopped from outside; `Finished` follows.
+                    Phase::Created
+                    | Phase::SandboxReady
+                    | Phase::AwaitModel
+                    | Phase::ModelAsked
+                    | Phase::Tools
+                    | Phase::InTool(_)
+                    | Phase::Verify
+                    | Phase::Finish(_)
+                    | Phase::Done => {}
+                }
+            }
+            Event::VerificationFinished { checks, elapsed_ms } => {
+                self.elapsed_ms += elapsed_ms;
+                self.verification = Some(checks.clone());
+                self.take_verdict(checks);
+            }
+            Event::Finished { outcome, .. } => {
+                self.outcome = Some(outcome.clone());
+                self.phase = Phase::Done;
+            }
+        }
+    }
+
+    /// Goes on unless a limit is used up: then the tree is captured and the run ends.
+    fn continue_in(&mut self, phase: Phase) {
+        self.phase = match limits::reached(self) {
+            Some(reason) => Phase::CaptureToFinish(RunOutcome { status: RunStatus::Limit, reason }),
+            None => phase,
+        };
+    }
+
+    fn note_checks(&mut self, checks: &[CheckResult]) {
+        self.findings = checks.iter().find(|check| !check.passed()).map(|check| Arc::new(check.report.clone()));
+        self.last_checks = Some(checks.to_vec());
+    }
+
+    fn charge(&mut self, response: &ModelResponse, cost_usd: Option<f64>) {
+        self.input_tokens += response.usage.input_tokens.unwrap_or(0);
+        self.output_tokens += response.usage.output_tokens.unwrap_or(0);
+        match cost_usd {
+            Some(cost) => self.cost_usd += cost,
+            None => self.cost_known = false,
+        }
+    }
+
+    fn take_answer(&mut self, response: &ModelResponse) {
+        self.transcript.push(Message { role: Role::Assistant, content: response.content.clone() });
+        self.pending = response.tool_uses().cloned().collect();
+        let text = response.text();
+        match response.stop_reason {
+            StopReason::MaxTokens => {
+                // A call that was cut off may be half of what was meant, so none of the turn is executed.
+                self.refuse_pending("not executed: the answer was cut off at the output limit; send less at a time");
+                self.idle("Your answer was cut off at the output limit. Continue with smaller steps.");
+            }
+            StopReason::GaveUp => {
+                self.pending.clear();
+                self.summary = Some(text.clone());
+                if self.checks_may_pass() {
+                    self.phase = Phase::CaptureToVerify;
+                    self.submissions = SUBMISSIONS_MAX;
+                } else {
+                    let outcome = RunOutcome { status: RunStatus::Unverified, reason: first_line(&text) };
+                    self.phase = Phase::CaptureToFinish(outcome);
+                }
+            }
+            StopReason::EndTurn | StopReason::ToolUse | StopReason::Refusal => {
+                if !self.pending.is_empty() {
+                    self.idle_turns = 0;
+                    self.phase = Phase::Tools;
+                } else if self.checks_may_pass() && !text.is_empty() {
+                    self.summary = Some(text);
+                    self.phase = Phase::CaptureToVerify;
+                } else {
+                    self.idle(
+                        "The checks do not pass yet. Use the tools to go on; call `submit` when you think it is done.",
+                    );
+                }
+            }
+        }
+    }
+
+    /// Nothing says that the tree as it is would fail.
+    fn checks_may_pass(&self) -> bool {
+        self.changed_since_checks
+            || self.last_checks.as_ref().is_some_and(|checks| checks.iter().all(CheckResult::passed))
+    }
+
+    fn idle(&mut self, reminder: &str) {
+        self.idle_turns += 1;
+        if self.idle_turns >= IDLE_TURNS_MAX {
+            let reason = format!("{IDLE_TURNS_MAX} answers in a row called no tool and the checks do not pass");
+            self.close_turn(None);
+            self.phase = Phase::CaptureToFinish(RunOutcome { status: RunStatus::Unverified, reason });
+        } else {
+            self.close_turn(Some(reminder.into()));
+            self.continue_in(Phase::AwaitModel);
+        }
+    }
+
+    fn take_failure(&mut self, failure: ModelFailure, detail: &str) {
+        let end = |status| Phase::CaptureToFinish(RunOutcome { status, reason: detail.to_owned() });
+        self.phase = match failure {
+            ModelFailure::ContextOverflow if self.shrinks < SHRINKS_MAX => {
+                self.shrinks += 1;
+                Phase::AwaitModel
+            }
+            ModelFailure::Unavailable if limits::reached(self).is_some() => {
+                self.continue_in(Phase::AwaitModel);
+                return;
+            }
+            ModelFailure::Unavailable
+            | ModelFailure::Authentication
+            | ModelFailure::Quota
+            | ModelFailure::ContextOverflow
+            | ModelFailure::BadRequest => end(RunStatus::Parked),
+            ModelFailure::Invalid => end(RunStatus::Failed),
+        };
+    }
+
+    fn take_verdict(&mut self, checks: &[CheckResult]) {
+        let missing: Vec<&str> =
+            checks.iter().filter(|check| !check.passed()).map(|check| check.check.command.as_str()).collect();
+        if missing.is_empty() {
+            let reason = format!("{} of {} checks pass in a clean container", checks.len(), checks.len());
+            self.phase = Phase::Finish(RunOutcome { status: RunStatus::Verified, reason });
+            return;
+        }
+        self.submissions += 1;
+        let green_before = self.last_checks.as_ref().is_some_and(|last| last.iter().all(CheckResult::passed));
+        if self.submissions >= SUBMISSIONS_MAX {
+            let reason = format!("in a clean container this does not pass: `{}`", missing.join("`, `"));
+            self.phase = Phase::Finish(RunOutcome { status: RunStatus::Unverified, reason });
+            return;
+        }
+        let told = feedback::render_verification(checks, self.baseline.as_deref(), green_before);
+        self.note_checks(checks);
+        self.changed_since_checks = false;
+        self.close_turn(Some(told));
+        self.continue_in(Phase::AwaitModel);
+    }
+
+    fn refuse_pending(&mut self, why: &str) {
+        for call in self.pending.drain(..) {
+            self.results.push(Block::ToolResult { tool_use_id: call.id, content: why.into(), is_error: true });
+        }
+    }
+
+    /// The user's half of a turn: tool results in the order of their calls, then what the runner has to say.
+    fn close_turn(&mut self, text: Option<String>) {
+        let mut content = std::mem::take(&mut self.results);
+        content.extend(text.map(|text| Block::Text { text }));
+        if !content.is_empty() {
+            self.transcript.push(Message { role: Role::User, content });
+        }
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or("the model had nothing more to offer").to_owned()
+}

@@ -1,0 +1,275 @@
+//! The loop's decisions over hand-written events: no clock, no disk, no container.
+
+use greenroom_parsers::Report;
+use serde_json::json;
+
+use super::{RunState, Step};
+use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus, ToolOutcome};
+use crate::id::{BlobId, CallToken, RunId};
+use crate::message::{Block, ModelResponse, Role, StopReason, ToolUse, Usage};
+use crate::snapshot::TreePath;
+use crate::task::{Check, CheckResult, Outcome, Task};
+
+fn check(code: i32) -> CheckResult {
+    CheckResult {
+        check: Check { command: "make test".into() },
+        outcome: Outcome::Exited { code },
+        duration_ms: 5,
+        report: Report::default(),
+        output: BlobId::of(b""),
+        tail: "tail".into(),
+    }
+}
+
+fn started(limits: Limits, instruction: Option<&str>) -> RunState {
+    let run: RunId = "01hzzzzzzzzzzzzzzzzzzzzzzz".parse().expect("a run id");
+    let task =
+        Task { instruction: instruction.map(str::to_owned), checks: vec![Check { command: "make test".into() }] };
+    let event = Event::RunStarted {
+        schema: 1,
+        greenroom: "0".into(),
+        run,
+        repo: "/repo".into(),
+        task,
+        model: "scripted".into(),
+        limits,
+    };
+    RunState::start(&event).expect("the event starts a run")
+}
+
+/// Up to the first question to the model.
+fn ready(limits: Limits) -> RunState {
+    let mut state = started(limits, None);
+    assert_eq!(state.next(), Step::StartSandbox);
+    state.apply(&Event::SandboxStarted {
+        container: "c".into(),
+        image: "python".into(),
+        image_digest: "sha256:0".into(),
+        hardening: json!({}),
+        pristine: BlobId::of(b"tree"),
+        files: 1,
+        bytes: 1,
+    });
+    assert_eq!(state.next(), Step::RunBaseline);
+    state.apply(&baseline(1));
+    state
+}
+
+fn baseline(code: i32) -> Event {
+    Event::BaselineFinished {
+        checks: vec![check(code)],
+        build_output: vec![TreePath::new("target").expect("a plain path")],
+        elapsed_ms: 10,
+    }
+}
+
+fn answer(state: &mut RunState, calls: &[&str], stop_reason: StopReason) {
+    let turn = state.turns + 1;
+    state.apply(&Event::ModelRequested { turn, estimated_input_tokens: 100 });
+    let mut content = vec![Block::Text { text: "thinking aloud".into() }];
+    content.extend(calls.iter().enumerate().map(|(n, name)| {
+        Block::ToolUse(ToolUse { id: format!("{turn}.{n}"), name: (*name).into(), input: json!({}) })
+    }));
+    let usage = Usage { input_tokens: Some(100), output_tokens: Some(10), ..Usage::default() };
+    let response = ModelResponse { content, stop_reason, usage };
+    state.apply(&Event::ModelResponded { turn, response, cost_usd: Some(0.5), elapsed_ms: 100 });
+}
+
+fn finish_tool(state: &mut RunState, result: ToolOutcome) {
+    let Step::CallTool { token, call } = state.next() else { panic!("{:?}", state.next()) };
+    state.apply(&Event::ToolCallStarted { token, call });
+    state.apply(&Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: 20 });
+}
+
+fn checks_ran(code: i32) -> ToolOutcome {
+    ToolOutcome { checks: Some(vec![check(code)]), ..ToolOutcome::told("checks ran") }
+}
+
+fn edited() -> ToolOutcome {
+    ToolOutcome { may_write: true, ..ToolOutcome::told("edited") }
+}
+
+fn submitted() -> ToolOutcome {
+    ToolOutcome { submitted: Some("fixed it".into()), ..ToolOutcome::told("submitted") }
+}
+
+fn captured() -> Event {
+    Event::TreeCaptured { tree: BlobId::of(b"t"), patch: BlobId::of(b"p"), files_changed: vec!["a.py".into()] }
+}
+
+fn verified(code: i32) -> Event {
+    Event::VerificationFinished { checks: vec![check(code)], elapsed_ms: 30 }
+}
+
+#[test]
+fn a_fix_that_verifies_ends_the_run() {
+    let mut state = ready(Limits::default());
+    answer(&mut state, &["edit_file", "run_checks", "submit"], StopReason::ToolUse);
+    finish_tool(&mut state, edited());
+    finish_tool(&mut state, checks_ran(0));
+    finish_tool(&mut state, submitted());
+    assert_eq!(state.next(), Step::CaptureTree);
+    state.apply(&captured());
+    assert_eq!(state.next(), Step::Verify);
+    state.apply(&verified(0));
+    let Step::Finish(outcome) = state.next() else { panic!("{:?}", state.next()) };
+    assert_eq!(outcome.status, RunStatus::Verified);
+    state.apply(&Event::Finished { outcome, elapsed_ms: 200 });
+    assert_eq!(state.next(), Step::Done);
+    assert_eq!((state.steps, state.turns, state.input_tokens), (3, 1, 100));
+    assert_eq!((state.tally[0].runs, state.tally[0].red_runs), (1, 0));
+}
+
+#[test]
+fn a_green_baseline_without_a_task_is_verified_at_once() {
+    let mut state = started(Limits::default(), None);
+    state.apply(&baseline(0));
+    assert_eq!(state.next(), Step::CaptureTree);
+}
+
+#[test]
+fn a_green_baseline_with_a_task_still_asks_the_model() {
+    let mut state = started(Limits::default(), Some("add a feature"));
+    state.apply(&baseline(0));
+    assert_eq!(state.next(), Step::CallModel { turn: 1 });
+}
+
+#[test]
+fn a_red_verification_goes_back_to_the_model_with_the_evidence() {
+    let mut state = ready(Limits::default());
+    answer(&mut state, &["submit"], StopReason::ToolUse);
+    finish_tool(&mut state, submitted());
+    state.apply(&captured());
+    state.apply(&verified(1));
+    assert_eq!(state.next(), Step::CallModel { turn: 2 });
+    let last = state.transcript.last().expect("a message");
+    assert_eq!(last.role, Role::User);
+    assert!(matches!(&last.content[..],
+        [Block::ToolResult { .. }, Block::Text { text }] if text.contains("Not accepted") && text.contains("make test")));
+}
+
+#[test]
+fn submitting_in_vain_again_and_again_ends_unverified() {
+    let mut state = ready(Limits::default());
+    for _ in 0..5 {
+        answer(&mut state, &["submit"], StopReason::ToolUse);
+        finish_tool(&mut state, submitted());
+        state.apply(&captured());
+        state.apply(&verified(1));
+    }
+    assert!(matches!(state.next(), Step::Finish(RunOutcome { status: RunStatus::Unverified, .. })));
+}
+
+#[test]
+fn calls_behind_submit_are_refused_and_answered() {
+    let mut state = ready(Limits::default());
+    answer(&mut state, &["submit", "bash"], StopReason::ToolUse);
+    finish_tool(&mut state, submitted());
+    state.apply(&captured());
+    state.apply(&verified(1));
+    let last = state.transcript.last().expect("a message");
+    let results = last.content.iter().filter(|block| matches!(block, Block::ToolResult { .. })).count();
+    assert_eq!(results, 2, "every call has its result");
+}
+
+#[test]
+fn giving_up_with_red_checks_ends_unverified_in_its_own_words() {
+    let mut state = ready(Limits::default());
+    answer(&mut state, &[], StopReason::GaveUp);
+    assert_eq!(state.next(), Step::CaptureTree);
+    state.apply(&captured());
+    let outcome = RunOutcome { status: RunStatus::Unverified, reason: "thinking aloud".into() };
+    assert_eq!(state.next(), Step::Finish(outcome));
+}
+
+#[test]
+fn an_answer_that_was_cut_off_is_never_executed() {
+    let mut state = ready(Limits::default());
+    answer(&mut state, &["bash"], StopReason::MaxTokens);
+    assert_eq!(state.next(), Step::CallModel { turn: 2 });
+    assert_eq!(state.steps, 0);
+}
+
+#[test]
+fn talking_without_acting_ends() {
+    let mut state = ready(Limits::default());
+    for turn in 1..=3 {
+        assert_eq!(state.next(), Step::CallModel { turn });
+        answer(&mut state, &[], StopReason::EndTurn);
+    }
+    assert_eq!(state.next(), Step::CaptureTree);
+}
+
+#[test]
+fn each_limit_stops_the_run() {
+    let base = Limits::default();
+    let cases = [
+        Limits { steps_max: 1, ..base.clone() },
+        Limits { tokens_max: Some(110), ..base.clone() },
+        Limits { cost_usd_max: Some(0.4), ..base.clone() },
+        Limits { wall_time_max_ms: Some(120), ..base.clone() },
+    ];
+    for limits in cases {
+        let mut state = ready(limits.clone());
+        answer(&mut state, &["bash", "bash"], StopReason::ToolUse);
+        finish_tool(&mut state, edited());
+        assert_eq!(state.next(), Step::CaptureTree, "{limits:?}");
+        state.apply(&captured());
+        assert!(matches!(state.next(), Step::Finish(RunOutcome { status: RunStatus::Limit, .. })), "{limits:?}");
+    }
+}
+
+#[test]
+fn a_provider_that_stays_away_parks_the_run() {
+    for failure in [ModelFailure::Unavailable, ModelFailure::Authentication, ModelFailure::Quota] {
+        let mut state = ready(Limits::default());
+        state.apply(&Event::ModelRequested { turn: 1, estimated_input_tokens: 1 });
+        state.apply(&Event::ModelFailed { turn: 1, failure, detail: "503".into(), elapsed_ms: 1 });
+        state.apply(&captured());
+        assert!(matches!(state.next(), Step::Finish(RunOutcome { status: RunStatus::Parked, .. })));
+    }
+}
+
+#[test]
+fn a_request_that_is_too_long_is_built_smaller_twice() {
+    let mut state = ready(Limits::default());
+    for shrinks in 1..=2 {
+        let turn = state.turns + 1;
+        state.apply(&Event::ModelRequested { turn, estimated_input_tokens: 1 });
+        let failure = ModelFailure::ContextOverflow;
+        state.apply(&Event::ModelFailed { turn, failure, detail: "too long".into(), elapsed_ms: 1 });
+        assert_eq!((state.shrinks, state.next()), (shrinks, Step::CallModel { turn: turn + 1 }));
+    }
+}
+
+#[test]
+fn the_fold_of_every_prefix_decides_the_same_as_the_live_run() {
+    let mut events = vec![Event::RunStarted {
+        schema: 1,
+        greenroom: "0".into(),
+        run: "01hzzzzzzzzzzzzzzzzzzzzzzz".parse().expect("a run id"),
+        repo: "/repo".into(),
+        task: Task { instruction: None, checks: vec![Check { command: "make test".into() }] },
+        model: "m".into(),
+        limits: Limits::default(),
+    }];
+    let call = ToolUse { id: "a".into(), name: "bash".into(), input: json!({}) };
+    let response = ModelResponse {
+        content: vec![Block::ToolUse(call.clone())],
+        stop_reason: StopReason::ToolUse,
+        ..Default::default()
+    };
+    events.push(baseline(1));
+    events.push(Event::ModelRequested { turn: 1, estimated_input_tokens: 1 });
+    events.push(Event::ModelResponded { turn: 1, response, cost_usd: None, elapsed_ms: 1 });
+    events.push(Event::ToolCallStarted { token: CallToken(0), call });
+    events.push(Event::ToolCallFinished { token: CallToken(0), result: Box::new(submitted()), elapsed_ms: 1 });
+    events.push(captured());
+    events.push(verified(0));
+    let mut live = RunState::start(&events[0]).expect("starts");
+    for cut in 1..events.len() {
+        live.apply(&events[cut]);
+        let replayed = RunState::replay(&events[..=cut]).expect("replays");
+        assert_eq!(format!("{replayed:?}"), format!("{live:?}"), "after {cut} events");
+    }
+}

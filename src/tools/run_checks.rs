@@ -1,0 +1,92 @@
+//! `run_checks`: the frozen checks, in the sandbox as it is now.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::command::run_in;
+use super::{ToolContext, ToolFailure, absolute};
+use crate::event::ToolOutcome;
+use crate::feedback::{self, SourceLines, SourceWanted};
+use crate::id::CallToken;
+use crate::message::ToolSpec;
+use crate::sandbox::{ExecRequest, Sandbox, SandboxError};
+use crate::snapshot::change::created;
+use crate::store::Store;
+use crate::task::{Check, CheckResult, Outcome};
+
+pub(super) const NAME: &str = "run_checks";
+const TAIL_BYTES_MAX: usize = 4 << 10;
+const SOURCE_BYTES_MAX: u64 = 1 << 20;
+
+pub(super) fn spec() -> ToolSpec {
+    ToolSpec {
+        name: NAME,
+        description: "Run the checks that must pass, and read what they say: findings first, what is new, fixed or \
+                      still failing, and the code around them.",
+        input_schema: json!({"type": "object", "properties": {}, "additionalProperties": false}),
+    }
+}
+
+pub(super) async fn carry_out(context: &ToolContext<'_>) -> Result<ToolOutcome, ToolFailure> {
+    let before = context.sandbox.walk().await?;
+    let timeout = Duration::from_millis(context.limits.check_timeout_ms);
+    let timeout = context.time_left.map_or(timeout, |left| timeout.min(left));
+    let checks = run_checks(context.sandbox, context.store, context.checks, context.token, timeout).await?;
+    let after = context.sandbox.walk().await?;
+    let reports: Vec<_> = checks.iter().filter(|check| !check.passed()).map(|check| &check.report).collect();
+    let sources = read_sources(context.sandbox, &feedback::sources_wanted(&reports)).await?;
+    Ok(ToolOutcome {
+        content: feedback::render_checks(&checks, context.delta, &sources),
+        checks: Some(checks),
+        build_output: created(&before, &after).into_iter().collect(),
+        may_write: true,
+        ..ToolOutcome::default()
+    })
+}
+
+/// Runs every check to its end, also after one has failed: the model should see all of it.
+pub async fn run_checks(
+    sandbox: &dyn Sandbox,
+    store: &dyn Store,
+    checks: &[Check],
+    token: CallToken,
+    timeout: Duration,
+) -> Result<Vec<CheckResult>, ToolFailure> {
+    let mut results = Vec::with_capacity(checks.len());
+    for check in checks {
+        let request = ExecRequest::shell(token, &check.command, timeout);
+        let ran = run_in(sandbox, &request, &check.command).await?;
+        if ran.output.outcome == Outcome::SandboxLost {
+            return Err(SandboxError::Lost { detail: format!("while `{}` ran", check.command) }.into());
+        }
+        results.push(CheckResult {
+            check: check.clone(),
+            outcome: ran.output.outcome,
+            duration_ms: ran.output.duration.as_millis() as u64,
+            report: feedback::compact(&ran.report),
+            output: store.put_blob(&ran.kept.bytes())?,
+            tail: ran.kept.last(TAIL_BYTES_MAX),
+        });
+    }
+    Ok(results)
+}
+
+/// Lines that a report points at. A place that cannot be read is left out: it is a help, not evidence.
+async fn read_sources(sandbox: &dyn Sandbox, wanted: &[SourceWanted]) -> Result<Vec<SourceLines>, SandboxError> {
+    let mut sources = Vec::new();
+    for place in wanted {
+        let Ok(bytes) = sandbox.read(&absolute(&place.file), SOURCE_BYTES_MAX).await? else { continue };
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<String> = text
+            .lines()
+            .skip(place.first.saturating_sub(1) as usize)
+            .take((place.last - place.first + 1) as usize)
+            .map(str::to_owned)
+            .collect();
+        if !lines.is_empty() {
+            sources.push(SourceLines { file: place.file.clone(), first: place.first, lines });
+        }
+    }
+    Ok(sources)
+}
