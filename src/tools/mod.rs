@@ -99,6 +99,16 @@ impl ToolCall {
     }
 
     pub async fn carry_out(&self, context: &ToolContext<'_>) -> Result<ToolOutcome, ToolFailure> {
+        match self.dispatch(context).await {
+            // The sandbox is well and says what it cannot do: that is for the model.
+            Err(ToolFailure::Sandbox(error @ SandboxError::Refused { .. })) => {
+                Ok(ToolOutcome::refused(error.to_string()))
+            }
+            answer => answer,
+        }
+    }
+
+    async fn dispatch(&self, context: &ToolContext<'_>) -> Result<ToolOutcome, ToolFailure> {
         match self {
             ToolCall::Bash(args) => bash::carry_out(args, context).await,
             ToolCall::ReadFile(args) => read_file::carry_out(args, context).await,

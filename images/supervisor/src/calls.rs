@@ -82,7 +82,7 @@ impl Calls {
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let commands = self.commands.values().filter_map(Command::next_deadline);
-        commands.chain(self.files.values().map(FileCall::deadline)).min()
+        commands.chain(self.files.values().filter_map(FileCall::deadline)).min()
     }
 
     /// Workers take what they are sent, so waiting for them is short. (Commands need not: their stdin is bounded.)

@@ -236,6 +236,8 @@ impl Command {
     ) -> Option<Response> {
         if let Phase::Verifying { gone, verdict } = &mut self.phase {
             let survivors = verdict.look(alone, known, Instant::now())?;
+            // Beside other commands PID 1 cannot tell whose a process is, and takes the nanny's word for what it left.
+            let survivors = if alone { survivors } else { survivors.max(gone.map_or(0, |gone| gone.survivors)) };
             self.phase = Phase::Draining { gone: *gone, strays: verdict.killed(), survivors };
         }
         let Phase::Draining { gone, strays, survivors } = self.phase else { return None };
@@ -265,7 +267,7 @@ impl Command {
             sweep: Sweep {
                 step: if strays > 0 { SweepStep::Kill } else { gone.step },
                 left_behind: gone.left_behind + strays,
-                survivors: gone.survivors.min(survivors),
+                survivors,
                 duration_ms: gone.sweep_ms,
             },
             duration_ms: self.ended.unwrap_or_else(Instant::now).duration_since(self.started).as_millis() as u64,

@@ -15,10 +15,25 @@ const ALL_WINDOWS_BYTES: usize = 32 << 20;
 /// Answers about the link itself that may wait; nobody needs an older one.
 const LINK_ANSWERS_MAX: usize = 64;
 
+/// What keeping a frame costs beside its payload, so that a stream of tiny ones is bounded too.
+const FRAME_BYTES: usize = 128;
+
 struct Kept {
     call: u64,
     kind: FrameKind,
     payload: Vec<u8>,
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        FRAME_BYTES + self.payload.len()
+    }
+}
+
+#[derive(Default)]
+struct Usage {
+    frames: usize,
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -28,7 +43,7 @@ pub(crate) struct Outbox {
     /// By seq: sent or not, everything about calls that is not acknowledged.
     kept: BTreeMap<u64, Kept>,
     kept_bytes: usize,
-    bytes_by_call: BTreeMap<u64, usize>,
+    by_call: BTreeMap<u64, Usage>,
     /// The first seq in `kept` that this client has not been sent.
     unsent_from: u64,
     /// Answers about the link: sent once, before anything else.
@@ -66,14 +81,17 @@ impl Outbox {
 
     pub(crate) fn keep(&mut self, call: u64, kind: FrameKind, payload: Vec<u8>) {
         self.next_seq += 1;
-        self.kept_bytes += payload.len();
-        *self.bytes_by_call.entry(call).or_default() += payload.len();
-        self.kept.insert(self.next_seq, Kept { call, kind, payload });
+        let kept = Kept { call, kind, payload };
+        let usage = self.by_call.entry(call).or_default();
+        usage.frames += 1;
+        usage.bytes += kept.bytes();
+        self.kept_bytes += kept.bytes();
+        self.kept.insert(self.next_seq, kept);
     }
 
     /// Whether more of this call's output may be read.
     pub(crate) fn has_room(&self, call: u64) -> bool {
-        self.kept_bytes < ALL_WINDOWS_BYTES && self.bytes_by_call.get(&call).is_none_or(|bytes| *bytes < WINDOW_BYTES)
+        self.kept_bytes < ALL_WINDOWS_BYTES && self.by_call.get(&call).is_none_or(|usage| usage.bytes < WINDOW_BYTES)
     }
 
     pub(crate) fn acknowledge(&mut self, call: u64, seq: u64) {
@@ -81,19 +99,20 @@ impl Outbox {
             self.kept.range(..=seq).filter(|(_, kept)| kept.call == call).map(|(seq, _)| *seq).collect();
         for seq in upto {
             let kept = self.kept.remove(&seq).expect("it was just found");
-            self.kept_bytes -= kept.payload.len();
-            if let Some(bytes) = self.bytes_by_call.get_mut(&call) {
-                *bytes -= kept.payload.len();
+            self.kept_bytes -= kept.bytes();
+            if let Some(usage) = self.by_call.get_mut(&call) {
+                usage.frames -= 1;
+                usage.bytes -= kept.bytes();
             }
         }
-        if !self.kept.values().any(|kept| kept.call == call) {
-            self.bytes_by_call.remove(&call);
+        if self.by_call.get(&call).is_some_and(|usage| usage.frames == 0) {
+            self.by_call.remove(&call);
         }
     }
 
     /// Whether anything of this call waits for acknowledgement.
     pub(crate) fn knows(&self, call: u64) -> bool {
-        self.bytes_by_call.contains_key(&call)
+        self.by_call.contains_key(&call)
     }
 
     pub(crate) fn wants_to_write(&self) -> bool {

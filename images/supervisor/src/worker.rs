@@ -73,8 +73,12 @@ impl FileCall {
         outbox.has_room(self.call).then(|| self.pipe.as_raw_fd())
     }
 
-    pub(crate) fn deadline(&self) -> Instant {
-        self.deadline
+    /// When this call will be stopped; none once it has been.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Working => Some(self.deadline),
+            State::Stopped(_) => None,
+        }
     }
 
     pub(crate) fn on_time(&mut self, now: Instant) {

@@ -156,6 +156,20 @@ fn a_flood_is_counted_and_bounded() {
     assert_eq!(answer.finished().stdout.bytes_total, 2000 << 20);
     eprintln!("flood: 2,000 MiB in large writes in {:?}", answer.took);
 
+    // All of it to the host, in order and without a gap.
+    let Request::Exec(mut exec) = sandbox.exec(&["dd", "if=/dev/zero", "bs=1M", "count=200"], 60_000) else {
+        unreachable!()
+    };
+    exec.output.head_bytes_max = u64::MAX;
+    let answer = sandbox.ask(&Request::Exec(exec));
+    let mut next = 0;
+    for (_, offset, bytes) in answer.chunks.iter().filter(|(stream, ..)| *stream == Stream::Stdout) {
+        assert_eq!(*offset, next);
+        next += bytes.len() as u64;
+    }
+    assert_eq!((next, answer.finished().stdout.bytes_dropped), (200 << 20, 0));
+    eprintln!("flood: 200 MiB to the host in {:?}", answer.took);
+
     let Request::Exec(mut exec) = sandbox.exec(&["yes"], 60_000) else { unreachable!() };
     exec.output.total_bytes_max = 10 << 20;
     let answer = sandbox.ask(&Request::Exec(exec));
