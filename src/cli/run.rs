@@ -207,12 +207,13 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let data = sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
     let engine = interrupt.or_stop(engine::connect()).await?;
     let prepared = interrupt.or_stop(engine.prepare(&image, &mut context.printer)).await?;
-    let run = RunId::generate();
-    let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
-    let blobs = store.clone();
-    let put = move |bytes: &[u8]| blobs.put_blob(bytes);
+    let blobs = prepare::shared_blobs(&paths.state)?;
+    let put = move |bytes: &[u8]| blobs.put(bytes);
     let copied = interrupt.or_stop(prepare::copy(&config.repo, sandbox.include, put)).await?;
     prepare::tell_skipped(&copied, &mut context.printer)?;
+    // Last, so that what cannot begin leaves no run behind.
+    let run = RunId::generate();
+    let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
     let spec = SandboxSpec {
         run: run.clone(),
         image: prepared.image,
