@@ -33,11 +33,16 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod flake8;
 mod gcc;
 mod ld;
 mod libtest;
+mod mypy;
+mod position;
+mod pylint;
 mod pytest;
 mod python;
+mod ruff;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
@@ -50,11 +55,15 @@ pub(crate) const TOOLS: &[Tool] = &[
     libtest::TOOL,
     rust_panic::TOOL,
     ld::TOOL,
+    mypy::TOOL,
     gcc::TOOL,
     gcc::CLANG,
     pytest::TOOL,
     unittest::TOOL,
     python::TOOL,
+    pylint::TOOL,
+    ruff::TOOL,
+    flake8::TOOL,
 ];
 
 /// What the engine must know about a tool.
