@@ -36,13 +36,15 @@ use crate::window::Lines;
 mod gcc;
 mod ld;
 mod libtest;
+mod place;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
+mod tsc;
 
 /// In the order in which a line is offered: specific formats before general ones.
 pub(crate) const TOOLS: &[Tool] =
-    &[rustc_json::TOOL, rustc::TOOL, libtest::TOOL, rust_panic::TOOL, ld::TOOL, gcc::TOOL, gcc::CLANG];
+    &[rustc_json::TOOL, rustc::TOOL, libtest::TOOL, rust_panic::TOOL, ld::TOOL, gcc::TOOL, gcc::CLANG, tsc::TOOL];
 
 /// What the engine must know about a tool.
 pub(crate) struct Tool {
