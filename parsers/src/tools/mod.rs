@@ -38,6 +38,7 @@ mod gcc;
 mod ld;
 mod libtest;
 mod mypy;
+mod place;
 mod position;
 mod pylint;
 mod pytest;
@@ -46,6 +47,7 @@ mod ruff;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
+mod tsc;
 mod unittest;
 
 /// In the order in which a line is offered: specific formats before general ones.
@@ -64,6 +66,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     pylint::TOOL,
     ruff::TOOL,
     flake8::TOOL,
+    tsc::TOOL,
 ];
 
 /// What the engine must know about a tool.
