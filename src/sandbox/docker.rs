@@ -17,8 +17,8 @@ use super::connect::{CALL, Engine, SLOW_CALL, is_not_found, within};
 use super::link::Link;
 use super::profile::{DATA, DataVolume, Profile};
 use super::{
-    ExecOutput, ExecRequest, FileError, Launcher, ListRequest, Listing, OutputSink, ResourceLimits, Sandbox,
-    SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult, TarStream, WORKSPACE, commands, data, files,
+    Confinement, ExecOutput, ExecRequest, FileError, Launcher, ListRequest, Listing, OutputSink, ResourceLimits, Sandbox,
+    SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult, TarStream, WORKSPACE, Weaker, commands, data, files,
 };
 use crate::id::BlobId;
 use crate::snapshot::Manifest;
@@ -36,17 +36,31 @@ pub struct DockerLauncher {
     engine: Engine,
     owner: String,
     lease: Duration,
+    runtime: Option<String>,
+    weaker: Weaker,
 }
 
 impl DockerLauncher {
     /// `owner` names this installation's state folder, so that two of them on one engine never take each other's
     /// containers for their own.
     pub fn new(engine: Engine, owner: impl Into<String>) -> Self {
-        DockerLauncher { engine, owner: owner.into(), lease: LEASE }
+        DockerLauncher { engine, owner: owner.into(), lease: LEASE, runtime: None, weaker: Weaker::new() }
     }
 
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// Under another runtime that the engine knows by this name.
+    pub fn with_runtime(mut self, name: Option<String>) -> Self {
+        self.runtime = name;
+        self
+    }
+
+    /// Without some confinements; the facts of each sandbox say so.
+    pub fn without(mut self, weaker: impl IntoIterator<Item = Confinement>) -> Self {
+        self.weaker.extend(weaker);
         self
     }
 
@@ -71,6 +85,8 @@ impl DockerLauncher {
             image_env: config.env.unwrap_or_default().into_iter().filter_map(name).collect(),
             image_volumes: config.volumes.unwrap_or_default(),
             data: if spec.data.is_some() { DataVolume::Filled } else { DataVolume::None },
+            runtime: self.runtime.clone(),
+            weaker: self.weaker.clone(),
         })
     }
 }
@@ -120,6 +136,7 @@ impl Launcher for DockerLauncher {
             container: container.id.clone(),
             image: spec.image.clone(),
             hardening: serde_json::to_value(&ack.hardening).expect("facts are plain data"),
+            weaker: self.weaker.clone(),
         };
         Ok(Box::new(DockerSandbox { link, container, facts, env: spec.env.clone() }))
     }

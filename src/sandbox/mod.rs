@@ -4,6 +4,7 @@
 
 mod base;
 mod commands;
+mod confinement;
 mod connect;
 mod data;
 mod docker;
@@ -24,6 +25,7 @@ use crate::id::{CallToken, RunId};
 use crate::snapshot::Manifest;
 use crate::task::Outcome;
 
+pub use confinement::{Confinement, Weaker};
 pub use connect::{Engine, EngineFacts};
 pub use docker::{DockerLauncher, LEASE};
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
@@ -117,6 +119,9 @@ pub struct SandboxFacts {
     pub image: ImageRef,
     /// As seen by a command inside: uid, capabilities, seccomp, limits.
     pub hardening: serde_json::Value,
+    /// What it goes without, because somebody asked for that by name.
+    #[serde(default, skip_serializing_if = "Weaker::is_empty")]
+    pub weaker: Weaker,
 }
 
 #[derive(Debug, Clone)]

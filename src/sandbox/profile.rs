@@ -10,6 +10,7 @@ mod limits;
 mod network;
 mod seccomp;
 mod syscalls;
+mod weaker;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,7 +21,7 @@ use greenroom_supervisor::protocol::Hardening;
 pub(super) use filesystem::DATA;
 pub(super) use lifecycle::SUPERVISOR;
 
-use super::{ResourceLimits, SandboxError};
+use super::{ResourceLimits, SandboxError, Weaker};
 
 /// What the engine is asked for.
 #[derive(Debug, Clone)]
@@ -33,6 +34,9 @@ pub(super) struct Profile {
     pub(super) image_volumes: Vec<String>,
     /// Whether `/data` is filled.
     pub(super) data: DataVolume,
+    /// By name, as the engine knows it; `None` is the engine's default.
+    pub(super) runtime: Option<String>,
+    pub(super) weaker: Weaker,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +69,9 @@ impl Refusals {
         }
     }
 
-    pub(super) fn into_result(self) -> Result<(), SandboxError> {
+    /// What is missing because it was asked to be is no reason to refuse.
+    pub(super) fn into_result(mut self, weaker: &Weaker) -> Result<(), SandboxError> {
+        self.0.retain(|refusal| !weaker.iter().any(|confinement| confinement.fields().contains(&refusal.field)));
         if self.0.is_empty() {
             return Ok(());
         }
@@ -85,6 +91,7 @@ impl Profile {
         network::ask(&mut body, &mut host);
         limits::ask(self, &mut host);
         filesystem::ask(self, &mut body, &mut host);
+        weaker::ask(&self.weaker, &mut body, &mut host);
         body.host_config = Some(host);
         body
     }
@@ -94,7 +101,7 @@ impl Profile {
         let mut refusals = Refusals::default();
         match &seen.host_config {
             Some(host) => {
-                lifecycle::stuck(seen, host, &mut refusals);
+                lifecycle::stuck(self, seen, host, &mut refusals);
                 capabilities::stuck(host, &mut refusals);
                 syscalls::stuck(host, &mut refusals);
                 network::stuck(host, &mut refusals);
@@ -103,7 +110,7 @@ impl Profile {
             }
             None => refusals.unless(false, "host_config", || "the engine does not show what it applies".to_owned()),
         }
-        refusals.into_result()
+        refusals.into_result(&self.weaker)
     }
 
     /// Whether it holds, as PID 1 and a command see it.
@@ -114,7 +121,7 @@ impl Profile {
         network::holds(seen, &mut refusals);
         limits::holds(self, seen, &mut refusals);
         filesystem::holds(seen, &mut refusals);
-        refusals.into_result()
+        refusals.into_result(&self.weaker)
     }
 }
 
@@ -138,6 +145,8 @@ mod tests {
             image_env: vec!["LD_PRELOAD".into()],
             image_volumes: Vec::new(),
             data: DataVolume::None,
+            runtime: None,
+            weaker: Weaker::new(),
         }
     }
 
@@ -195,6 +204,19 @@ mod tests {
     fn what_was_asked_for_and_applied_is_accepted() {
         profile().verify_created(&obedient()).unwrap();
         profile().verify_inside(&confined()).unwrap();
+    }
+
+    #[test]
+    fn what_was_left_out_by_name_is_not_refused_and_nothing_else_is_let_pass() {
+        use crate::sandbox::Confinement;
+        let pids = Profile { weaker: Weaker::from([Confinement::Pids]), ..profile() };
+        let mut seen = obedient();
+        seen.host_config = pids.container("image").host_config;
+        assert_eq!(seen.host_config.as_ref().unwrap().pids_limit, None);
+        pids.verify_created(&seen).unwrap();
+        assert!(profile().verify_created(&seen).is_err());
+        pids.verify_inside(&Hardening { pids_max: None, ..confined() }).unwrap();
+        assert!(pids.verify_inside(&Hardening { memory_bytes_max: None, ..confined() }).is_err());
     }
 
     #[test]

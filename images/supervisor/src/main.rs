@@ -53,7 +53,7 @@ fn main() {
 }
 
 fn prepare() -> io::Result<(OwnedFd, File)> {
-    privileges::settle_supervisor()?;
+    privileges::settle_supervisor(privileges::Without::of(std::env::args().skip(1)))?;
     sys::settle_signals();
     sys::set_nonblocking(STDIN)?;
     sys::set_nonblocking(STDOUT)?;

@@ -1,6 +1,7 @@
 //! Who runs as whom: PID 1 keeps two capabilities, commands none, file workers none and the user's file system identity.
 
 use std::io;
+use std::sync::OnceLock;
 
 use greenroom_supervisor::protocol::SANDBOX_UID;
 
@@ -9,10 +10,47 @@ use crate::sys;
 const CAP_SETGID: u32 = 6;
 const CAP_SETUID: u32 = 7;
 
+/// What the operator wants to see fail, told by PID 1's command line: nothing inside can change that.
+static WITHOUT: OnceLock<Without> = OnceLock::new();
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Without {
+    no_new_privileges: bool,
+    capabilities: bool,
+    uid: bool,
+}
+
+impl Without {
+    /// Words that are not known leave everything as it is.
+    pub(crate) fn of(arguments: impl Iterator<Item = String>) -> Self {
+        let mut without = Self::default();
+        for argument in arguments {
+            match argument.as_str() {
+                "--without-no-new-privileges" => without.no_new_privileges = true,
+                "--without-capabilities" => without.capabilities = true,
+                "--without-uid" => without.uid = true,
+                _ => {}
+            }
+        }
+        without
+    }
+}
+
+fn without() -> Without {
+    WITHOUT.get().copied().unwrap_or_default()
+}
+
 /// Once, in PID 1: nothing to inherit, nothing to be dumped, a bounding set that is empty for ever.
-pub(crate) fn settle_supervisor() -> io::Result<()> {
+pub(crate) fn settle_supervisor(asked: Without) -> io::Result<()> {
+    let without = *WITHOUT.get_or_init(|| asked);
     sys::prctl(libc::PR_SET_DUMPABLE, 0)?;
-    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
+    if !without.no_new_privileges {
+        sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
+    }
+    sys::set_umask(0o022);
+    if without.capabilities {
+        return set_groups(&[]);
+    }
     for capability in 0..64 {
         // Without CAP_SETPCAP this fails, and what a command child shows in the hello says so.
         if sys::prctl(libc::PR_CAPBSET_DROP, capability).is_err() {
@@ -20,24 +58,41 @@ pub(crate) fn settle_supervisor() -> io::Result<()> {
         }
     }
     set_groups(&[])?;
-    set_capabilities(1 << CAP_SETGID | 1 << CAP_SETUID)?;
-    sys::set_umask(0o022);
-    Ok(())
+    set_capabilities(1 << CAP_SETGID | 1 << CAP_SETUID)
 }
 
 /// In a command's child, just before it becomes the command: uid 1000 for good.
 pub(crate) fn become_command() -> io::Result<()> {
+    let without = without();
     set_groups(&[])?;
+    if without.capabilities {
+        sys::prctl(libc::PR_SET_KEEPCAPS, 1)?;
+    }
+    let uid = if without.uid { 0 } else { SANDBOX_UID };
     // SAFETY: integers only; a failure ends the child.
     unsafe {
-        if libc::setresgid(SANDBOX_UID, SANDBOX_UID, SANDBOX_UID) != 0
-            || libc::setresuid(SANDBOX_UID, SANDBOX_UID, SANDBOX_UID) != 0
-        {
+        if libc::setresgid(uid, uid, uid) != 0 || libc::setresuid(uid, uid, uid) != 0 {
             return Err(io::Error::last_os_error());
         }
     }
-    set_capabilities(0)?;
+    match without.capabilities {
+        true => hand_on_capabilities()?,
+        false => set_capabilities(0)?,
+    }
+    if without.no_new_privileges {
+        return Ok(());
+    }
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
+}
+
+/// Everything the container has, through the coming `execve`: permitted is made inheritable, then ambient.
+fn hand_on_capabilities() -> io::Result<()> {
+    let mask = permitted_capabilities()?;
+    set_capability_sets(mask, mask)?;
+    for capability in (0..64).filter(|capability| mask >> capability & 1 == 1) {
+        sys::raise_ambient(capability)?;
+    }
+    Ok(())
 }
 
 /// In a file worker: opens and creates as uid 1000, while its real uid keeps commands from sending it signals. It has no
@@ -87,22 +142,44 @@ fn set_groups(groups: &[libc::gid_t]) -> io::Result<()> {
 
 /// Makes `mask` the permitted and effective set, and the inheritable set empty; ambient goes with it.
 fn set_capabilities(mask: u64) -> io::Result<()> {
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: i32,
-    }
-    #[repr(C)]
-    struct Data {
-        effective: u32,
-        permitted: u32,
-        inheritable: u32,
-    }
-    let half = |mask: u32| Data { effective: mask, permitted: mask, inheritable: 0 };
-    let header = Header { version: 0x2008_0522, pid: 0 };
-    let data = [half(mask as u32), half((mask >> 32) as u32)];
+    set_capability_sets(mask, 0)
+}
+
+/// What `capget` and `capset` take: version 3, which has two halves of 32 capabilities each.
+#[repr(C)]
+struct Header {
+    version: u32,
+    pid: i32,
+}
+
+const HEADER: Header = Header { version: 0x2008_0522, pid: 0 };
+
+#[repr(C)]
+#[derive(Default)]
+struct Data {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+fn permitted_capabilities() -> io::Result<u64> {
+    let mut data = [Data::default(), Data::default()];
     // SAFETY: the structures of version 3 of this call: one header, two data blocks.
-    match unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) } {
+    match unsafe { libc::syscall(libc::SYS_capget, &HEADER, data.as_mut_ptr()) } {
+        0 => Ok(u64::from(data[0].permitted) | u64::from(data[1].permitted) << 32),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn set_capability_sets(mask: u64, inheritable: u64) -> io::Result<()> {
+    let half = |shift| Data {
+        effective: (mask >> shift) as u32,
+        permitted: (mask >> shift) as u32,
+        inheritable: (inheritable >> shift) as u32,
+    };
+    let data = [half(0), half(32)];
+    // SAFETY: the structures of version 3 of this call: one header, two data blocks.
+    match unsafe { libc::syscall(libc::SYS_capset, &HEADER, data.as_ptr()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

@@ -164,6 +164,12 @@ pub(crate) fn prctl(option: i32, value: u64) -> io::Result<i32> {
     check(unsafe { libc::prctl(option, value, 0, 0, 0) })
 }
 
+/// Lets a capability outlive `execve` in a process that is not root.
+pub(crate) fn raise_ambient(capability: u64) -> io::Result<i32> {
+    // SAFETY: integers only.
+    check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0) })
+}
+
 /// Blocks the signals the loops read from a descriptor, and opens that descriptor.
 pub(crate) fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
     // SAFETY: the set is initialised before use; the descriptor is ours.

@@ -5,7 +5,7 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 
-use super::{Profile, Refusals};
+use super::{Profile, Refusals, weaker};
 
 /// Where prepared images hold the supervisor.
 pub(in crate::sandbox) const SUPERVISOR: &str = "/.greenroom/supervisor";
@@ -30,9 +30,10 @@ pub(super) fn ask(profile: &Profile, body: &mut ContainerCreateBody, host: &mut 
     // Frames are read once, by us: a log would only cost time and disk.
     host.log_config = Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None });
     host.init = Some(false);
+    host.runtime = profile.runtime.clone();
 }
 
-pub(super) fn stuck(seen: &ContainerInspectResponse, host: &HostConfig, refusals: &mut Refusals) {
+pub(super) fn stuck(profile: &Profile, seen: &ContainerInspectResponse, host: &HostConfig, refusals: &mut Refusals) {
     let argv: Vec<&str> = seen
         .path
         .iter()
@@ -40,7 +41,12 @@ pub(super) fn stuck(seen: &ContainerInspectResponse, host: &HostConfig, refusals
         .map(String::as_str)
         .filter(|word| !word.is_empty())
         .collect();
-    refusals.unless(argv == [SUPERVISOR], "entry point", || format!("the container would run {argv:?}"));
+    refusals.unless(argv == weaker::argv(&profile.weaker), "entry point", || format!("the container would run {argv:?}"));
+    if let Some(name) = &profile.runtime {
+        refusals.unless(host.runtime.as_ref() == Some(name), "runtime", || {
+            format!("asked for {name}, got {:?}", host.runtime)
+        });
+    }
     let user = seen.config.as_ref().and_then(|config| config.user.as_deref()).unwrap_or_default();
     refusals.unless(matches!(user, "0:0" | "0" | "root" | ""), "user", || format!("PID 1 would run as `{user}`"));
     refusals.unless(host.auto_remove == Some(true), "automatic removal", || {
