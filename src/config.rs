@@ -73,6 +73,8 @@ pub struct SandboxConfig {
     pub pids: Option<u32>,
     pub tmp: Option<TypedSize>,
     pub file_size: Option<TypedSize>,
+    pub disk: Option<TypedSize>,
+    pub disk_files: Option<u64>,
 }
 
 /// `"5m"` in the file.
@@ -190,6 +192,8 @@ fn resources(config: &SandboxConfig) -> ResourceLimits {
         cpu_millis: config.cpus.map_or(2000, |cpus| (cpus * 1000.0) as u32),
         tmp_bytes: config.tmp.map_or(512 << 20, |size| size.0),
         file_bytes: config.file_size.map_or(4 << 30, |size| size.0),
+        disk_bytes: config.disk.map_or(8 << 30, |size| size.0),
+        disk_inodes: config.disk_files.unwrap_or(1 << 20),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod snapshot;
 pub mod tools;
 pub mod verify;
 
+pub mod attack;
 pub mod cli;
 pub mod config;
 pub mod output;

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::attack::{self, AttackArgs};
 use super::{Context, Format, FormatArgs, engine};
 use crate::config::FileConfig;
 use crate::error::{Error, ExitCode, Result};
@@ -14,6 +15,8 @@ use crate::sandbox::{EngineFacts, ImageKind};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  greenroom doctor --json")]
 pub struct DoctorArgs {
+    #[command(flatten)]
+    attack: AttackArgs,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -49,6 +52,9 @@ struct Verdict {
 }
 
 pub async fn run(args: DoctorArgs, context: &mut Context) -> Result<ExitCode> {
+    if args.attack.is_asked_for() {
+        return attack::run(&args.attack, args.format.format(), context).await;
+    }
     let mut findings = vec![state(context), configuration(context)];
     let exit_of_host =
         if findings.iter().any(|f| f.status == Status::Missing) { ExitCode::Usage } else { ExitCode::Success };

@@ -24,12 +24,15 @@ pub(super) async fn connect() -> Result<Connected> {
 impl Connected {
     /// Starts sandboxes that are told from those of another state folder on the same engine.
     pub(super) fn launcher(&self, state: &Path) -> Arc<dyn Launcher> {
-        let owner = blake3::hash(state.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned();
-        Arc::new(DockerLauncher::new(self.engine.clone(), owner))
+        Arc::new(DockerLauncher::new(self.engine.clone(), DockerLauncher::owner_of(state)))
     }
 
     pub(super) fn facts(&self) -> &EngineFacts {
         &self.engine.facts
+    }
+
+    pub(super) fn engine(&self) -> Engine {
+        self.engine.clone()
     }
 
     pub(super) fn images(&self) -> Images {

@@ -1,6 +1,7 @@
 //! The command line: one subcommand a file, each an `Args` and a `run`.
 
 pub mod apply;
+mod attack;
 pub mod cp;
 pub mod demo;
 pub mod diff;

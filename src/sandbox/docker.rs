@@ -47,6 +47,11 @@ impl DockerLauncher {
         DockerLauncher { engine, owner: owner.into(), lease: LEASE, runtime: None, weaker: Weaker::new() }
     }
 
+    /// How the sandboxes of one state folder are labelled.
+    pub fn owner_of(state: &std::path::Path) -> String {
+        blake3::hash(state.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned()
+    }
+
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self

@@ -80,6 +80,17 @@ pub struct ResourceLimits {
     pub tmp_bytes: u64,
     /// The largest file a command may write.
     pub file_bytes: u64,
+    /// By how much the writable volumes may grow while one command runs.
+    #[serde(default = "unlimited")]
+    pub disk_bytes: u64,
+    /// The same in files and folders.
+    #[serde(default = "unlimited")]
+    pub disk_inodes: u64,
+}
+
+/// Of runs from before there was such a limit.
+fn unlimited() -> u64 {
+    u64::MAX
 }
 
 #[async_trait]

@@ -140,6 +140,8 @@ mod tests {
                 cpu_millis: 1500,
                 tmp_bytes: 64 << 20,
                 file_bytes: 1 << 30,
+                disk_bytes: 8 << 30,
+                disk_inodes: 1 << 20,
             },
             labels: HashMap::new(),
             image_env: vec!["LD_PRELOAD".into()],
