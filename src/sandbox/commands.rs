@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use greenroom_supervisor::protocol::{
-    ByteString, CallError, ErrorKind, Exec, Finished, Outcome as Ended, OutputLimits, Request, Response, Stdin,
-    Stream as ChunkStream,
+    ByteString, CallError, ErrorKind, Exec, Finished, Outcome as Ended, OutputLimits, PAYLOAD_BYTES_MAX, Request, Response,
+    Stdin, Stream as ChunkStream,
 };
 
 use super::link::{Item, Link};
@@ -34,6 +34,10 @@ pub(super) async fn exec(
     let words = request.argv.iter().chain([&request.cwd]);
     if request.argv.is_empty() || words.chain(request.env.iter().flat_map(|(k, v)| [k, v])).any(|w| w.contains('\0')) {
         let error = "an empty command, or one with a NUL in it, cannot be run".to_owned();
+        return Ok(not_run(NOT_EXECUTABLE, &error, sink));
+    }
+    if let Some(bytes) = too_long(env, request) {
+        let error = format!("argument list too long: {bytes} bytes of arguments and environment");
         return Ok(not_run(NOT_EXECUTABLE, &error, sink));
     }
     let deadline = request.timeout + GRACE + SETTLE_MAX;
@@ -75,6 +79,13 @@ pub(super) async fn exec(
         }
     }
     unreachable!("the last attempt returns whatever happens")
+}
+
+/// More than a request can carry; what the kernel itself refuses is for it to say.
+fn too_long(env: &[(String, String)], request: &ExecRequest) -> Option<usize> {
+    const BYTES_MAX: usize = PAYLOAD_BYTES_MAX - (64 << 10);
+    let message = serde_json::to_vec(&exec_message(env, request)).expect("a request is plain data");
+    (message.len() > BYTES_MAX).then_some(message.len())
 }
 
 enum Attempt {
@@ -139,6 +150,7 @@ fn finish(finished: &Finished) -> Result<ExecOutput, SandboxError> {
         Ended::TimedOut => Outcome::TimedOut,
         Ended::OutOfMemory { .. } => Outcome::OutOfMemory,
         Ended::OutputLimit => Outcome::OutputLimit,
+        Ended::DiskLimit => Outcome::DiskLimit,
         // Only a caller that went away cancels, and then nobody reads this.
         Ended::Cancelled => {
             return Err(SandboxError::Refused { what: "finish a command".to_owned(), detail: "cancelled".to_owned() });
@@ -178,6 +190,15 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::id::CallToken;
+
+    #[test]
+    fn a_command_longer_than_a_frame_is_too_long_and_a_long_one_is_not() {
+        let command = |bytes: usize| ExecRequest::shell(CallToken(1), &"x".repeat(bytes), Duration::from_secs(1));
+        assert_eq!(too_long(&[], &command(500_000)), None);
+        assert!(too_long(&[], &command(2 << 20)).is_some());
+        let env = [("A".to_owned(), "x".repeat(2 << 20))];
+        assert!(too_long(&env, &command(1)).is_some());
+    }
 
     #[test]
     fn a_variable_set_twice_is_passed_once_as_it_was_set_last() {

@@ -137,6 +137,9 @@ impl Launcher for DockerLauncher {
         let post_mortem = post_mortem(docker.clone(), container.id.clone());
         let (link, ack) = Link::open(attached.input, attached.output, FIRST_EPOCH, self.lease, post_mortem).await?;
         profile.verify_inside(&ack.hardening)?;
+        if let Some(limits) = profile.disk_limits() {
+            link.watch_disk(limits);
+        }
         let facts = SandboxFacts {
             container: container.id.clone(),
             image: spec.image.clone(),

@@ -10,7 +10,7 @@ use bollard::container::LogOutput;
 use bollard::errors::Error as EngineError;
 use futures_util::{Stream, StreamExt};
 use greenroom_supervisor::protocol::{
-    Chunk, ErrorKind, Frame, FrameKind, FrameReader, HelloAck, Request, Response, Stream as ChunkStream, WINDOW_BYTES,
+    Chunk, DiskLimits, ErrorKind, Frame, FrameKind, FrameReader, HelloAck, PAYLOAD_BYTES_MAX, Request, Response, Stream as ChunkStream, WINDOW_BYTES,
 };
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -132,6 +132,12 @@ impl Link {
     /// Opens a call. Its answers are taken with [`Call::next`]; dropping it before its end cancels it.
     pub(super) fn call(&self, request: &Request) -> Result<Call, SandboxError> {
         debug_assert!(request.opens_call());
+        let payload = request_bytes(request);
+        // What a model asks for can be of any size, and a frame cannot.
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            let detail = format!("{} bytes are more than one request holds ({PAYLOAD_BYTES_MAX})", payload.len());
+            return Err(SandboxError::Refused { what: "take a request so long".to_owned(), detail });
+        }
         let (frames, arrivals) = mpsc::unbounded_channel();
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         let mut state = self.shared.state();
@@ -143,9 +149,14 @@ impl Link {
         let taker = Taker::Caller { frames, queued_bytes: queued_bytes.clone() };
         state.calls.insert(id, Slot { seq_seen: 0, taker });
         // Still under the lock: the supervisor wants ids in rising order.
-        self.shared.send(id, FrameKind::Request, &request_bytes(request), None);
+        self.shared.send(id, FrameKind::Request, &payload, None);
         drop(state);
         Ok(Call { id, shared: self.shared.clone(), arrivals, queued_bytes, unacknowledged: 0, phase: Phase::Open })
+    }
+
+    /// Has PID 1 end commands that let the volumes grow too much. Nothing asked for later comes before it.
+    pub(super) fn watch_disk(&self, limits: DiskLimits) {
+        self.shared.send(0, FrameKind::Request, &request_bytes(&Request::WatchDisk(limits)), None);
     }
 
     /// Tells PID 1 to end everything. The container follows by itself.

@@ -6,10 +6,11 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::Instant;
 
 use greenroom_supervisor::protocol::{
-    CALLS_MAX, CallError, CallPhase, CallState, Chunk, ErrorKind, Exec, Frame, FrameKind, Hardening, HelloAck, Outcome,
+    CALLS_MAX, CallError, CallPhase, CallState, Chunk, DiskLimits, ErrorKind, Exec, Frame, FrameKind, Hardening, HelloAck, Outcome,
     Request, Response, Stream,
 };
 
+use crate::disk::{DiskWatch, News};
 use crate::exec::{Command, Slot};
 use crate::lease::Lease;
 use crate::oom::OomCounter;
@@ -32,6 +33,7 @@ pub(crate) enum Ready {
     Command(u64, Slot),
     FileOutput(u64),
     FileInput(u64),
+    Disk,
 }
 
 pub(crate) struct Calls {
@@ -47,6 +49,15 @@ pub(crate) struct Calls {
     tokens: HashSet<String>,
     /// Forked by us and not yet reaped: nannies and workers.
     children: BTreeSet<Pid>,
+    disk: Disk,
+}
+
+/// Whether the growth of the volumes is watched.
+enum Disk {
+    NotAskedFor,
+    Watched(DiskWatch),
+    /// It was asked for and cannot be had any more.
+    Unwatched,
 }
 
 impl Calls {
@@ -63,10 +74,14 @@ impl Calls {
             call_highest: 0,
             tokens: HashSet::new(),
             children: BTreeSet::new(),
+            disk: Disk::NotAskedFor,
         }
     }
 
     pub(crate) fn interests(&self, outbox: &Outbox, mut add: impl FnMut(RawFd, i16, Ready)) {
+        if let Disk::Watched(watch) = &self.disk {
+            add(watch.fd(), libc::POLLIN, Ready::Disk);
+        }
         for (&call, command) in &self.commands {
             command.interests(outbox, |fd, events, slot| add(fd, events, Ready::Command(call, slot)));
         }
@@ -113,6 +128,7 @@ impl Calls {
                     self.finish(*call, &response, outbox);
                 }
             }
+            Ready::Disk => self.hear_disk_watch(),
             Ready::FileInput(call) => {
                 if let Some(input) = self.files.get_mut(call).and_then(|file| file.input.as_mut()) {
                     input.flush();
@@ -121,11 +137,41 @@ impl Calls {
         }
     }
 
+    /// Who asked for a watch would rather have no sandbox than one without.
+    pub(crate) fn is_unwatched(&self) -> bool {
+        matches!(self.disk, Disk::Unwatched)
+    }
+
+    fn watch_disk(&mut self, limits: &DiskLimits) {
+        if let Disk::NotAskedFor = self.disk {
+            self.disk = match DiskWatch::start(limits, self.null.as_raw_fd()) {
+                Ok(watch) => {
+                    self.children.insert(watch.pid);
+                    Disk::Watched(watch)
+                }
+                Err(_) => Disk::Unwatched,
+            };
+        }
+    }
+
+    fn hear_disk_watch(&mut self) {
+        let Disk::Watched(watch) = &self.disk else { return };
+        match watch.hear() {
+            News::Nothing => {}
+            // Which of several commands it was cannot be told: files have one owner.
+            News::Over => self.commands.values_mut().for_each(|command| command.end(Outcome::DiskLimit)),
+            News::Gone => self.disk = Disk::Unwatched,
+        }
+    }
+
     /// What is due by time, and what can go on because something else has.
     pub(crate) fn advance(&mut self, outbox: &mut Outbox, now: Instant) {
         self.files.values_mut().for_each(|file| file.on_time(now));
         let running = self.commands.values().filter(|command| command.is_running()).count();
         let known: Vec<Pid> = self.children.iter().copied().collect();
+        if let Disk::Watched(watch) = &mut self.disk {
+            watch.tell(running > 0);
+        }
         let mut ended = Vec::new();
         for (&call, command) in &mut self.commands {
             command.on_time(now);
@@ -187,6 +233,7 @@ impl Calls {
                 lease.renew(now);
                 outbox.answer_link(Response::Renewed);
             }
+            Request::WatchDisk(limits) => self.watch_disk(&limits),
             Request::Shutdown => return Flow::End,
             Request::Ack { seq } => {
                 outbox.acknowledge(frame.call, seq);

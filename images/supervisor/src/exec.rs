@@ -176,7 +176,8 @@ impl Command {
             self.ending = Some(why);
             self.deadline = Instant::now() + self.grace + NANNY_PATIENCE;
             // A nanny that is gone is noticed on its channel.
-            let _ = sys::write(self.channel.as_raw_fd(), &Order::Terminate.encode());
+            let order = if why == Outcome::DiskLimit { Order::Kill } else { Order::Terminate };
+            let _ = sys::write(self.channel.as_raw_fd(), &order.encode());
         }
     }
 

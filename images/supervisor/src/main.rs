@@ -1,6 +1,7 @@
 //! PID 1 of every sandbox: takes requests from the host, runs commands and file calls, and never blocks on any of them.
 
 mod calls;
+mod disk;
 mod exec;
 mod files;
 mod glob;
@@ -121,6 +122,10 @@ fn run(signals: &OwnedFd, null: File) -> io::Result<()> {
             }
         }
         calls.advance(&mut outbox, now);
+        if calls.is_unwatched() {
+            let _ = sys::write(2, b"greenroom-supervisor: the disk watch is gone\n");
+            return Ok(());
+        }
         // Last, so that a renewal that was waiting to be read counts.
         if lease.has_ended(now) {
             return Ok(());

@@ -21,12 +21,15 @@ const KILL_MAX: Duration = Duration::from_secs(10);
 pub(crate) enum Order {
     /// TERM, the grace the command was started with, KILL.
     Terminate,
+    /// KILL at once: what it does cannot wait.
+    Kill,
 }
 
 impl Order {
     pub(crate) fn encode(self) -> [u8; 1] {
         match self {
             Self::Terminate => *b"T",
+            Self::Kill => *b"K",
         }
     }
 }
@@ -105,6 +108,7 @@ pub(crate) fn run(command: &Prepared, stdio: [RawFd; 3], null: RawFd, channel: O
             let mut order = [0; 8];
             match sys::read(channel.as_raw_fd(), &mut order) {
                 Ok(1) if order[0] == b'T' => watch.terminate(grace, Instant::now()),
+                Ok(1) if order[0] == b'K' => watch.kill(Instant::now()),
                 Ok(0) => watch.kill(Instant::now()),
                 Ok(_) | Err(_) => {}
             }

@@ -144,6 +144,18 @@ pub(crate) fn kill(pid: Pid, signal: i32) {
     unsafe { libc::kill(pid, signal) };
 }
 
+/// Bytes and inodes that are free for ordinary users on the file system of a path.
+pub(crate) fn free_space(path: &[u8]) -> Option<(u64, u64)> {
+    let path = std::ffi::CString::new(path).ok()?;
+    // SAFETY: plain data that the call fills in.
+    let mut facts: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a terminated string and room for the answer.
+    match unsafe { libc::statvfs(path.as_ptr(), &mut facts) } {
+        0 => Some((facts.f_bfree.saturating_mul(facts.f_frsize), facts.f_ffree)),
+        _ => None,
+    }
+}
+
 pub(crate) fn process_id() -> Pid {
     // SAFETY: no preconditions.
     unsafe { libc::getpid() }

@@ -206,6 +206,7 @@ fn carry_out(request: &Request, input: Option<RawFd>, reply: &Reply) -> Result<R
         Request::Remove { path, depth } => files::remove(path, *depth),
         Request::Hello { .. }
         | Request::Renew
+        | Request::WatchDisk(_)
         | Request::Exec(_)
         | Request::Cancel
         | Request::Ack { .. }

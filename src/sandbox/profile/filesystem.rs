@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
-use greenroom_supervisor::protocol::Hardening;
+use greenroom_supervisor::protocol::{ByteString, DiskLimits, Hardening};
 
-use super::super::{HOME, WORKSPACE};
+use super::super::{Confinement, HOME, WORKSPACE};
 use super::{DataVolume, Profile, Refusals};
 
 /// Where the operator's read-only data is.
@@ -64,6 +64,15 @@ fn volumes(profile: &Profile) -> impl Iterator<Item = &'static str> {
         DataVolume::None => None,
     };
     [WORKSPACE, HOME].into_iter().chain(data)
+}
+
+impl Profile {
+    /// What PID 1 is to watch: the host's file system below the volumes has no quota of its own.
+    pub(in crate::sandbox) fn disk_limits(&self) -> Option<DiskLimits> {
+        let roots = [WORKSPACE, HOME].map(ByteString::from).to_vec();
+        let limits = DiskLimits { roots, bytes_max: self.limits.disk_bytes, inodes_max: self.limits.disk_inodes };
+        (!self.weaker.contains(&Confinement::Disk)).then_some(limits)
+    }
 }
 
 fn foreign_volumes(profile: &Profile) -> impl Iterator<Item = &str> {

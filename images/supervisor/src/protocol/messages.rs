@@ -15,6 +15,9 @@ pub enum Request {
     Hello { lease_ms: u64 },
     /// The runner lives: the lease begins anew. Answered by `Renewed`.
     Renew,
+    /// From now on commands that let the volumes grow beyond this end with `disk_limit`. Once, before the first command;
+    /// not answered.
+    WatchDisk(DiskLimits),
     /// Runs a command as uid 1000. Answered by Data frames and one `Finished` or `Failed`.
     Exec(Exec),
     /// Ends the frame's call as its timeout would: TERM, grace, KILL. Answered by that call's own `Finished`; a call
@@ -40,6 +43,16 @@ pub enum Request {
     Remove { path: ByteString, depth: RemoveDepth },
     /// Ends every command and then PID 1, and with it the container.
     Shutdown,
+}
+
+/// How much writable volumes may hold beyond what they hold now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskLimits {
+    /// Absolute; what lies on other file systems below them counts too.
+    pub roots: Vec<ByteString>,
+    pub bytes_max: u64,
+    /// Files, folders, links.
+    pub inodes_max: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -249,6 +262,8 @@ pub enum Outcome {
         shared: bool,
     },
     OutputLimit,
+    /// The volumes grew beyond what `WatchDisk` allows; killed without grace.
+    DiskLimit,
 }
 
 /// What it took to leave nothing of the command running.
@@ -332,7 +347,7 @@ impl Request {
             | Self::Search { .. }
             | Self::Walk { .. }
             | Self::Remove { .. } => true,
-            Self::Hello { .. } | Self::Renew | Self::Cancel | Self::Ack { .. } | Self::Shutdown => false,
+            Self::Hello { .. } | Self::Renew | Self::WatchDisk(_) | Self::Cancel | Self::Ack { .. } | Self::Shutdown => false,
         }
     }
 }
