@@ -24,8 +24,15 @@ use greenroom::snapshot::{Entry, TreePath};
 use greenroom::task::Outcome;
 use tokio::sync::OnceCell;
 
-const LIMITS: ResourceLimits =
-    ResourceLimits { memory_bytes: 256 << 20, pids: 128, cpu_millis: 1500, tmp_bytes: 32 << 20, file_bytes: 64 << 20, disk_bytes: 1 << 30, disk_inodes: 100_000 };
+const LIMITS: ResourceLimits = ResourceLimits {
+    memory_bytes: 256 << 20,
+    pids: 128,
+    cpu_millis: 1500,
+    tmp_bytes: 32 << 20,
+    file_bytes: 64 << 20,
+    disk_bytes: 1 << 30,
+    disk_inodes: 100_000,
+};
 
 static IMAGE: OnceCell<PreparedImage> = OnceCell::const_new();
 

@@ -17,8 +17,12 @@ const fn case(id: &'static str, title: &'static str, run: super::Run) -> Case {
 }
 
 pub(super) const CASES: &[Case] = &[
-    case("probe", "capabilities, devices, mounts, /proc, /sys, system calls and sockets are refused", |lab| Box::pin(from_inside(lab))),
-    case("hostile-image", "working folders and image settings that lead elsewhere are neutralised", |lab| Box::pin(hostile_image(lab))),
+    case("probe", "capabilities, devices, mounts, /proc, /sys, system calls and sockets are refused", |lab| {
+        Box::pin(from_inside(lab))
+    }),
+    case("hostile-image", "working folders and image settings that lead elsewhere are neutralised", |lab| {
+        Box::pin(hostile_image(lab))
+    }),
 ];
 
 async fn from_inside(lab: &Lab) -> Found {
@@ -43,7 +47,9 @@ async fn hostile_image(lab: &Lab) -> Found {
         request.cwd = cwd.into();
         let ran = room.run(&request).await?;
         let entered = ran.outcome() == Outcome::Exited { code: 0 };
-        ensure(entered == enters && (!entered || ran.text() == "/\n"), || format!("working folder {cwd}: {}", ran.summary()))?;
+        ensure(entered == enters && (!entered || ran.text() == "/\n"), || {
+            format!("working folder {cwd}: {}", ran.summary())
+        })?;
     }
     room.leave().await?;
     let image = commit(lab).await?;

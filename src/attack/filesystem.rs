@@ -23,10 +23,18 @@ const fn case(id: &'static str, title: &'static str, run: super::Run) -> Case {
 }
 
 pub(super) const CASES: &[Case] = &[
-    case("files-out", "hostile names, links and special files write nothing outside the target", |lab| Box::pin(files_out(lab))),
-    case("swapped-paths", "swapped paths and a hostile .git make the host do nothing", |lab| Box::pin(swapped_paths(lab))),
-    case("host-untouched", "the repository on the host stays as it is, byte for byte", |lab| Box::pin(host_untouched(lab))),
-    case("secrets", "a secret of the host is nowhere in the sandbox, the output or the state folder", |lab| Box::pin(secrets(lab))),
+    case("files-out", "hostile names, links and special files write nothing outside the target", |lab| {
+        Box::pin(files_out(lab))
+    }),
+    case("swapped-paths", "swapped paths and a hostile .git make the host do nothing", |lab| {
+        Box::pin(swapped_paths(lab))
+    }),
+    case("host-untouched", "the repository on the host stays as it is, byte for byte", |lab| {
+        Box::pin(host_untouched(lab))
+    }),
+    case("secrets", "a secret of the host is nowhere in the sandbox, the output or the state folder", |lab| {
+        Box::pin(secrets(lab))
+    }),
 ];
 
 const HOSTILE_TREE: &str = "
@@ -67,7 +75,9 @@ async fn files_out(lab: &Lab) -> Found {
     fs::write(outside.join("canary"), "untouched")?;
     let read = |id: &BlobId| contents.get(id).cloned().ok_or_else(|| io::Error::other("changed meanwhile"));
     let with_links = write_tree(&outside.join("refused"), &manifest, &read, ExtractLimits::default());
-    ensure(matches!(with_links, Err(ExtractError::Link { .. })), || format!("links were written unasked: {with_links:?}"))?;
+    ensure(matches!(with_links, Err(ExtractError::Link { .. })), || {
+        format!("links were written unasked: {with_links:?}")
+    })?;
     let limits = ExtractLimits { links: Links::Write, ..ExtractLimits::default() };
     let dest = outside.join("dest");
     let written = match write_tree(&dest, &manifest, &read, limits) {
@@ -76,8 +86,11 @@ async fn files_out(lab: &Lab) -> Found {
         Err(ExtractError::Content { .. }) => "stopped at a file that had changed".to_owned(),
         Err(error) => return Err(Fault::Broken(error.to_string())),
     };
-    let names: Vec<_> = fs::read_dir(&outside)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
-    ensure(names.iter().all(|name| name == "canary" || name == "dest" || name == "refused"), || format!("outside: {names:?}"))?;
+    let names: Vec<_> =
+        fs::read_dir(&outside)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+    ensure(names.iter().all(|name| name == "canary" || name == "dest" || name == "refused"), || {
+        format!("outside: {names:?}")
+    })?;
     ensure(fs::read(outside.join("canary"))? == b"untouched", || "a file outside was changed".into())?;
     let mut count = 0;
     for path in below(&dest)? {
@@ -90,7 +103,9 @@ async fn files_out(lab: &Lab) -> Found {
         })?;
     }
     room.leave().await?;
-    Ok(format!("{count} entries, {written}; links only when asked for, no special file, no setuid bit; owner is the invoking user"))
+    Ok(format!(
+        "{count} entries, {written}; links only when asked for, no special file, no setuid bit; owner is the invoking user"
+    ))
 }
 
 /// A walk, and the content of every file that can be read.
@@ -173,7 +188,8 @@ async fn swapped_paths(lab: &Lab) -> Found {
     for word in ["fsmonitor", "filter", "token", "include"] {
         ensure(!config.contains(word), || format!("`{word}` of the host's .git/config is inside"))?;
     }
-    room.say("rm -rf src .git && ln -s /etc src && echo 'gitdir: /etc' >.git && ln -s /proc/1 one && ln -s / top").await?;
+    room.say("rm -rf src .git && ln -s /etc src && echo 'gitdir: /etc' >.git && ln -s /proc/1 one && ln -s / top")
+        .await?;
     for path in ["src/attack", "top/etc/attack", "one/attack", ".git/config"] {
         let written = room.sandbox.write(path, b"x", None).await?;
         ensure(written.is_err(), || format!("`{path}` could be written"))?;
@@ -181,7 +197,8 @@ async fn swapped_paths(lab: &Lab) -> Found {
     let environ = room.sandbox.read("one/environ", 1 << 20).await?;
     ensure(matches!(environ, Err(_)), || "the environment of PID 1 can be read through a link".into())?;
     let walked = room.sandbox.walk().await?;
-    let through = walked.entries.keys().any(|path| path.to_text().starts_with("src/") || path.to_text().starts_with("top/"));
+    let through =
+        walked.entries.keys().any(|path| path.to_text().starts_with("src/") || path.to_text().starts_with("top/"));
     ensure(!through, || "a walk followed a link".into())?;
     let blocked = room.sandbox.read("nothing/here", 10).await?;
     ensure(matches!(blocked, Err(FileError::NotFound { .. })), || format!("a missing file came to {blocked:?}"))?;
@@ -196,7 +213,8 @@ fn fingerprint(folder: &Path) -> io::Result<blake3::Hash> {
     for path in below(folder)? {
         let seen = fs::symlink_metadata(&path)?;
         hasher.update(path.as_os_str().as_encoded_bytes());
-        let facts = [u64::from(seen.mode()), u64::from(seen.uid()), seen.len(), seen.mtime() as u64, seen.mtime_nsec() as u64];
+        let facts =
+            [u64::from(seen.mode()), u64::from(seen.uid()), seen.len(), seen.mtime() as u64, seen.mtime_nsec() as u64];
         facts.iter().for_each(|fact| drop(hasher.update(&fact.to_le_bytes())));
         if seen.is_file() {
             hasher.update(&fs::read(&path)?);
@@ -215,7 +233,9 @@ async fn host_untouched(lab: &Lab) -> Found {
     let destroy = "rm -rf .git src; echo new >file; chmod 777 .; ln -sf /etc/passwd x; echo >passwd; find . -type f -delete; true";
     let child = runner::exec(lab, &home, &repo, &["sh", "-c", destroy])?;
     let ended = child.wait_with_output().await?;
-    ensure(ended.status.success(), || format!("exec ended with {:?}: {}", ended.status, String::from_utf8_lossy(&ended.stdout)))?;
+    ensure(ended.status.success(), || {
+        format!("exec ended with {:?}: {}", ended.status, String::from_utf8_lossy(&ended.stdout))
+    })?;
     ensure(fingerprint(&repo)? == before, || "the repository on the host has changed".into())?;
     ensure(!outside.join("executed").exists(), || "the host ran a command of the repository".into())?;
     Ok("names, modes, times and contents equal before and after a command that destroys its copy".into())
@@ -265,7 +285,9 @@ async fn secrets(lab: &Lab) -> Found {
     for path in kept {
         let bytes = fs::read(&path)?;
         let plain = zstd::decode_all(bytes.as_slice()).unwrap_or(bytes);
-        ensure(!plain.windows(secret.len()).any(|part| part == secret.as_bytes()), || format!("the secret is in {}", path.display()))?;
+        ensure(!plain.windows(secret.len()).any(|part| part == secret.as_bytes()), || {
+            format!("the secret is in {}", path.display())
+        })?;
     }
     // The search itself must be able to find: a secret that the operator hands in is found.
     let mut spec = lab.spec();

@@ -16,8 +16,10 @@ mod resources;
 mod runner;
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
@@ -167,9 +169,13 @@ async fn attempt(case: &Case, lab: &Lab) -> Found {
         Extent::Quick => CASE_MAX,
         Extent::Full | Extent::Destructive => FULL_CASE_MAX,
     };
-    let found = tokio::time::timeout(limit, (case.run)(lab))
-        .await
-        .unwrap_or_else(|_| Err(Fault::Broken(format!("it did not end within {} s", limit.as_secs()))));
+    // A runner that panics has been broken by its own sandbox; the cases after it are still of interest.
+    let caught = AssertUnwindSafe((case.run)(lab)).catch_unwind();
+    let found = match tokio::time::timeout(limit, caught).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(_)) => Err(Fault::Broken("the runner panicked".into())),
+        Err(_) => Err(Fault::Broken(format!("it did not end within {} s", limit.as_secs()))),
+    };
     let after = lab.as_before().await;
     match (found, after) {
         (Ok(_), Err(fault)) => Err(fault),

@@ -11,15 +11,19 @@ const fn case(id: &'static str, title: &'static str, run: super::Run) -> Case {
 }
 
 pub(super) const CASES: &[Case] = &[
-    case("no-network", "TCP, UDP, ICMP, DNS, IPv6, gateways and the metadata address fail at once", |lab| Box::pin(no_network(lab))),
+    case("no-network", "TCP, UDP, ICMP, DNS, IPv6, gateways and the metadata address fail at once", |lab| {
+        Box::pin(no_network(lab))
+    }),
     case("set-up-proxy", "set-up reaches what the proxy allows and nothing else", |lab| Box::pin(set_up_proxy(lab))),
-    case("neighbours", "two sandboxes cannot see, signal, reach or collide with each other", |lab| Box::pin(neighbours(lab))),
+    case("neighbours", "two sandboxes cannot see, signal, reach or collide with each other", |lab| {
+        Box::pin(neighbours(lab))
+    }),
 ];
 
 /// Tries every way; prints what got further than this machine's own routing table, and the slowest attempt.
 const REACH: &str = "
 import errno, json, socket, sys, time
-refused = {errno.ENETUNREACH, errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT}
+refused = {errno.ENETUNREACH, errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT, errno.ENODEV}
 reached, slowest = [], 0
 def attempt(what, act):
     global slowest
@@ -36,10 +40,10 @@ def attempt(what, act):
 def tcp(family, address, port):
     with socket.socket(family, socket.SOCK_STREAM) as s:
         s.settimeout(2)
-        s.connect((address, port))
+        s.connect((address, port) if family == socket.AF_INET else (address, port, 0, 2))
 def udp(family, address, port):
     with socket.socket(family, socket.SOCK_DGRAM) as s:
-        s.sendto(b'x', (address, port))
+        s.sendto(b'x', (address, port) if family == socket.AF_INET else (address, port, 0, 2))
 def icmp():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as s:
         s.sendto(b'\\x08\\0\\0\\0\\0\\0\\0\\0', ('192.0.2.1', 0))

@@ -63,10 +63,10 @@ writable = [path for path in cgroup_files if can_write(path)]
 note("write to a control group", not writable, writable[:3])
 try:
     with open("/proc/self/oom_score_adj", "w") as file:
-        file.write("0")
-    note("lower the out-of-memory score", False)
+        file.write("-1")
+    note("an out-of-memory score below PID 1's", False)
 except OSError as error:
-    note("lower the out-of-memory score", True, error)
+    note("an out-of-memory score below PID 1's", True, error)
 
 root = os.statvfs("/")
 note("read-only root", root.f_flag & os.ST_RDONLY, root.f_flag)

@@ -13,14 +13,20 @@ const fn case(id: &'static str, title: &'static str, run: super::Run) -> Case {
 }
 
 pub(super) const CASES: &[Case] = &[
-    case("memory-bomb", "memory, shared memory, /tmp and page cache stay within the limit", |lab| Box::pin(memory_bomb(lab))),
+    case("memory-bomb", "memory, shared memory, /tmp and page cache stay within the limit", |lab| {
+        Box::pin(memory_bomb(lab))
+    }),
     case("swap", "memory is not had as swap", |lab| Box::pin(swap(lab))),
     case("cpu-spin", "64 spinning processes leave the runner and other sandboxes alone", |lab| Box::pin(cpu_spin(lab))),
     case("disk-fill", "a full disk is the sandbox's own, not the host's", |lab| Box::pin(disk_fill(lab))),
-    case("inode-bomb", "many files, deep folders, long names, sparse files and hard links stay bounded", |lab| Box::pin(inode_bomb(lab))),
+    case("inode-bomb", "many files, deep folders, long names, sparse files and hard links stay bounded", |lab| {
+        Box::pin(inode_bomb(lab))
+    }),
     case("output-flood", "endless output costs the runner no memory", |lab| Box::pin(output_flood(lab))),
     case("hostile-bytes", "bytes arrive as they are and are shown harmlessly", |lab| Box::pin(hostile_bytes(lab))),
-    case("descriptors", "files, sockets, arguments and environment run out with an error", |lab| Box::pin(descriptors(lab))),
+    case("descriptors", "files, sockets, arguments and environment run out with an error", |lab| {
+        Box::pin(descriptors(lab))
+    }),
 ];
 
 const EXITED_WELL: Outcome = Outcome::Exited { code: 0 };
@@ -67,14 +73,18 @@ async fn memory_bomb(lab: &Lab) -> Found {
         .await?;
     ensure(cache.outcome() == EXITED_WELL, || format!("the page cache counted as the program's: {}", cache.summary()))?;
     room.leave().await?;
-    Ok(format!("twice {limit} MiB is out_of_memory by the control group's counter; /dev/shm and /tmp have an end of their own"))
+    Ok(format!(
+        "twice {limit} MiB is out_of_memory by the control group's counter; /dev/shm and /tmp have an end of their own"
+    ))
 }
 
 async fn swap(lab: &Lab) -> Found {
     let room = lab.room().await?;
     let hardening = &room.sandbox.facts().hardening;
     let both = hardening["memory_swap_bytes_max"].as_u64();
-    ensure(both.is_some_and(|bytes| bytes <= LIMITS.memory_bytes), || format!("memory and swap together: {both:?} bytes"))?;
+    ensure(both.is_some_and(|bytes| bytes <= LIMITS.memory_bytes), || {
+        format!("memory and swap together: {both:?} bytes")
+    })?;
     let evade = "
 import mmap
 area = mmap.mmap(-1, 100 << 20)
@@ -86,7 +96,9 @@ print(next(line.split()[1] for line in open('/proc/self/status') if line.startsw
     let ran = room.python(evade, &[]).await?;
     ensure(ran.text().trim() == "0", || format!("pages were put out to swap: {}", ran.summary()))?;
     let beyond = room.python(TOUCH, &[&((LIMITS.memory_bytes >> 20) * 5 / 4).to_string()]).await?;
-    ensure(beyond.outcome() == Outcome::OutOfMemory, || format!("a quarter more than the limit: {}", beyond.summary()))?;
+    ensure(beyond.outcome() == Outcome::OutOfMemory, || {
+        format!("a quarter more than the limit: {}", beyond.summary())
+    })?;
     room.leave().await?;
     Ok("memory and swap have one limit; paging out on request put nothing into swap".into())
 }
@@ -147,12 +159,16 @@ print((used.ru_utime + used.ru_stime) / (time.monotonic() - started))
     other.leave().await?;
     room.leave().await?;
     let (late, slowest) = (late.as_millis(), slowest.as_millis());
-    Ok(format!("{cpus:.2} of {allowed} CPUs used; heartbeat {late} ms late; another sandbox's slowest call {slowest} ms"))
+    Ok(format!(
+        "{cpus:.2} of {allowed} CPUs used; heartbeat {late} ms late; another sandbox's slowest call {slowest} ms"
+    ))
 }
 
 async fn disk_fill(lab: &Lab) -> Found {
     let room = lab.room().await?;
-    for (folder, most) in [("/tmp", LIMITS.tmp_bytes), ("/dev/shm", LIMITS.tmp_bytes), ("/var", 0), ("/", 0), ("/var/tmp", 0)] {
+    for (folder, most) in
+        [("/tmp", LIMITS.tmp_bytes), ("/dev/shm", LIMITS.tmp_bytes), ("/var", 0), ("/", 0), ("/var/tmp", 0)]
+    {
         let most = most >> 20;
         let filled = room.python(FILL, &[folder, "128"]).await?;
         let said = filled.text();
@@ -180,7 +196,10 @@ async fn disk_fill(lab: &Lab) -> Found {
     ensure(sparse.outcome() != EXITED_WELL, || format!("one file may have more than {} bytes", LIMITS.file_bytes))?;
     room.leave().await?;
     let budget = LIMITS.disk_bytes >> 20;
-    Ok(format!("/tmp and /dev/shm have their size, the root takes nothing; budget {budget} MiB, stopped {}", stopped.join(", ")))
+    Ok(format!(
+        "/tmp and /dev/shm have their size, the root takes nothing; budget {budget} MiB, stopped {}",
+        stopped.join(", ")
+    ))
 }
 
 async fn inode_bomb(lab: &Lab) -> Found {
@@ -194,7 +213,9 @@ for n in range(int(sys.argv[1])):
 print('unlimited')
 ";
     let bomb = room.python(many, &[&(3 * most).to_string()]).await?;
-    ensure(bomb.outcome() == Outcome::DiskLimit, || format!("{most} files are allowed, three times that: {}", bomb.summary()))?;
+    ensure(bomb.outcome() == Outcome::DiskLimit, || {
+        format!("{most} files are allowed, three times that: {}", bomb.summary())
+    })?;
     room.sh("rm -rf many").await?;
     let shapes = "
 import os
@@ -265,7 +286,8 @@ impl OutputSink for Flood {
 /// What this process holds in memory.
 fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kib.unwrap_or(0) << 10
 }
 
@@ -274,7 +296,8 @@ async fn output_flood(lab: &Lab) -> Found {
     let room = lab.room().await?;
     let mib = lab.scaled(192, 10 << 10);
     let command = format!("head -c {mib}M /dev/zero; head -c 16M /dev/zero >&2");
-    let request = ExecRequest { output_bytes_max: 1 << 40, ..room.request(&["sh", "-c", &command], Duration::from_secs(600)) };
+    let request =
+        ExecRequest { output_bytes_max: 1 << 40, ..room.request(&["sh", "-c", &command], Duration::from_secs(600)) };
     let started = Instant::now();
     let mut flood = Flood::default();
     let ended = room.sandbox.exec(&request, &mut flood).await?;
@@ -291,14 +314,19 @@ async fn output_flood(lab: &Lab) -> Found {
     room.leave().await?;
     let speed = (expected >> 20) as f64 / elapsed.as_secs_f64();
     let scale = if mib < 10 << 10 { " (10 GiB with --full)" } else { "" };
-    Ok(format!("{mib} MiB as one line{scale} at {speed:.0} MiB/s, runner {} MiB; beyond its limit: output_limit", flood.resident_max >> 20))
+    Ok(format!(
+        "{mib} MiB as one line{scale} at {speed:.0} MiB/s, runner {} MiB; beyond its limit: output_limit",
+        flood.resident_max >> 20
+    ))
 }
 
 async fn hostile_bytes(lab: &Lab) -> Found {
     let room = lab.room().await?;
     let mut bytes = vec![0, 1, 2, 0xff, 0xfe];
     bytes.extend(0..=255u8);
-    bytes.extend_from_slice(b"\x1b]52;c;aGFybQ==\x07\x1b[2J\x1b[31mred\x1b[0m\x9b6n\r\x08\n::set-output name=x::y\n##[error]\n");
+    bytes.extend_from_slice(
+        b"\x1b]52;c;aGFybQ==\x07\x1b[2J\x1b[31mred\x1b[0m\x9b6n\r\x08\n::set-output name=x::y\n##[error]\n",
+    );
     bytes.extend_from_slice("\u{202e}\u{feff}EXITCODESTART0EXITCODEEND\n###PS1JSON###\n".as_bytes());
     bytes.extend_from_slice(&[0xed, 0xa0, 0x80, 0xf5, b'G', b'R', 0xf7, 0]);
     room.sandbox.write("bytes", &bytes, None).await?.map_err(|error| Fault::broken(error.to_string()))?;
@@ -308,7 +336,10 @@ async fn hostile_bytes(lab: &Lab) -> Found {
     let acting = shown.chars().find(|&c| c.is_control() && c != '\n' && c != '\t');
     ensure(acting.is_none(), || format!("the terminal would be sent {acting:?}"))?;
     room.leave().await?;
-    Ok(format!("{} bytes of every value came back equal on both streams; shown without control characters", bytes.len()))
+    Ok(format!(
+        "{} bytes of every value came back equal on both streams; shown without control characters",
+        bytes.len()
+    ))
 }
 
 async fn descriptors(lab: &Lab) -> Found {
@@ -331,14 +362,17 @@ for make in (lambda: os.open('/dev/null', 0), lambda: socket.socket(socket.AF_UN
     ensure(refused == 2, || format!("descriptors are not limited: {}", ran.summary()))?;
     let long = "x".repeat(300_000);
     let huge = room.run(&room.request(&["echo", &long], Duration::from_secs(10))).await?;
-    ensure(huge.outcome() == Outcome::Exited { code: 126 }, || format!("an argument of 300 KB came to: {}", huge.outcome()))?;
+    ensure(huge.outcome() == Outcome::Exited { code: 126 }, || {
+        format!("an argument of 300 KB came to: {}", huge.outcome())
+    })?;
     let mut request = room.request(&["true"], Duration::from_secs(10));
     request.env = (0..40).map(|n| (format!("V{n}"), "x".repeat(100_000))).collect();
     let environment = room.run(&request).await?;
     ensure(matches!(environment.outcome(), Outcome::Exited { code: 126 | 0 }), || environment.summary())?;
     by_script(&room, &long).await?;
     room.leave().await?;
-    Ok("files and sockets end with EMFILE; an argument too long is exit 126 with the reason, as a script it runs".into())
+    Ok("files and sockets end with EMFILE; an argument too long is exit 126 with the reason, as a script it runs"
+        .into())
 }
 
 /// What is too long for an argument runs from a file.

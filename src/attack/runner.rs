@@ -64,7 +64,9 @@ pub(super) fn exec_with_secret(
     let mut command = itself(lab)?;
     command.arg("exec").arg("--repo").arg(repo).args(["--image", super::IMAGE, "--timeout", "120s", "--json", "--"]);
     command.args(argv).env("GREENROOM_HOME", home).env("HOME", &user);
-    for name in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "GREENROOM_ATTACK_SECRET"] {
+    for name in
+        ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "GREENROOM_ATTACK_SECRET"]
+    {
         command.env(name, secret);
     }
     Ok(command.spawn()?)

@@ -76,7 +76,9 @@ pub(super) async fn run(args: &AttackArgs, format: Format, context: &mut Context
     if std::env::var_os(attack::DOOMED).is_some() {
         let printer = &mut context.printer;
         let told = attack::play_doomed(&lab, |container| drop(printer.result(container))).await;
-        return told.map(|()| ExitCode::Success).map_err(|detail| Error::no_sandbox("no sandbox to lose").because(detail));
+        return told
+            .map(|()| ExitCode::Success)
+            .map_err(|detail| Error::no_sandbox("no sandbox to lose").because(detail));
     }
     let mut verdicts = Vec::new();
     for case in &chosen {

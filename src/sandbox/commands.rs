@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use greenroom_supervisor::protocol::{
-    ByteString, CallError, ErrorKind, Exec, Finished, Outcome as Ended, OutputLimits, PAYLOAD_BYTES_MAX, Request, Response,
-    Stdin, Stream as ChunkStream,
+    ByteString, CallError, ErrorKind, Exec, Finished, Outcome as Ended, OutputLimits, PAYLOAD_BYTES_MAX, Request,
+    Response, Stdin, Stream as ChunkStream,
 };
 
 use super::link::{Item, Link};

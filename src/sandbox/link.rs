@@ -10,7 +10,8 @@ use bollard::container::LogOutput;
 use bollard::errors::Error as EngineError;
 use futures_util::{Stream, StreamExt};
 use greenroom_supervisor::protocol::{
-    Chunk, DiskLimits, ErrorKind, Frame, FrameKind, FrameReader, HelloAck, PAYLOAD_BYTES_MAX, Request, Response, Stream as ChunkStream, WINDOW_BYTES,
+    Chunk, DiskLimits, ErrorKind, Frame, FrameKind, FrameReader, HelloAck, PAYLOAD_BYTES_MAX, Request, Response,
+    Stream as ChunkStream, WINDOW_BYTES,
 };
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};

@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::Instant;
 
 use greenroom_supervisor::protocol::{
-    CALLS_MAX, CallError, CallPhase, CallState, Chunk, DiskLimits, ErrorKind, Exec, Frame, FrameKind, Hardening, HelloAck, Outcome,
-    Request, Response, Stream,
+    CALLS_MAX, CallError, CallPhase, CallState, Chunk, DiskLimits, ErrorKind, Exec, Frame, FrameKind, Hardening,
+    HelloAck, Outcome, Request, Response, Stream,
 };
 
 use crate::disk::{DiskWatch, News};

@@ -41,7 +41,8 @@ pub(super) fn stuck(profile: &Profile, seen: &ContainerInspectResponse, host: &H
         .map(String::as_str)
         .filter(|word| !word.is_empty())
         .collect();
-    refusals.unless(argv == weaker::argv(&profile.weaker), "entry point", || format!("the container would run {argv:?}"));
+    refusals
+        .unless(argv == weaker::argv(&profile.weaker), "entry point", || format!("the container would run {argv:?}"));
     if let Some(name) = &profile.runtime {
         refusals.unless(host.runtime.as_ref() == Some(name), "runtime", || {
             format!("asked for {name}, got {:?}", host.runtime)

@@ -347,7 +347,12 @@ impl Request {
             | Self::Search { .. }
             | Self::Walk { .. }
             | Self::Remove { .. } => true,
-            Self::Hello { .. } | Self::Renew | Self::WatchDisk(_) | Self::Cancel | Self::Ack { .. } | Self::Shutdown => false,
+            Self::Hello { .. }
+            | Self::Renew
+            | Self::WatchDisk(_)
+            | Self::Cancel
+            | Self::Ack { .. }
+            | Self::Shutdown => false,
         }
     }
 }
