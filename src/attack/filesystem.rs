@@ -215,7 +215,9 @@ fn fingerprint(folder: &Path) -> io::Result<blake3::Hash> {
         hasher.update(path.as_os_str().as_encoded_bytes());
         let facts =
             [u64::from(seen.mode()), u64::from(seen.uid()), seen.len(), seen.mtime() as u64, seen.mtime_nsec() as u64];
-        facts.iter().for_each(|fact| drop(hasher.update(&fact.to_le_bytes())));
+        for fact in facts {
+            hasher.update(&fact.to_le_bytes());
+        }
         if seen.is_file() {
             hasher.update(&fs::read(&path)?);
         } else if seen.is_symlink() {
