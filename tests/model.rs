@@ -93,7 +93,8 @@ async fn parallel_calls_reasoning_and_usage_arrive_whole() {
     let turn = Turn::text("Two things.")
         .reasoning("hm, hm")
         .call("bash", json!({"command": "ls -la"}))
-        .call("submit", json!({"summary": "ünïcode ✓"}));
+        .call("submit", json!({"summary": "ünïcode ✓"}))
+        .interleaved();
     let server = Server::scripted(vec![turn]).await;
     let answer = openai(&server).respond(&request()).await.unwrap();
     let call = |id: &str, name: &str, input| Block::ToolUse(ToolUse { id: id.into(), name: name.into(), input });
@@ -213,6 +214,7 @@ async fn retry_after_is_obeyed_and_an_absurd_one_clipped() {
 
     let (error, requests) = error_after(vec![limited("60000")]).await;
     assert_eq!(requests, 1, "the wait would pass the total deadline");
+    assert!(error.to_string().contains("asks to wait 60s"), "{error}");
     assert!(matches!(error, ModelError::Quota { .. }), "{error}");
 }
 

@@ -79,7 +79,9 @@ impl Sink {
                 self.report.summary.diagnostic_errors += 1;
                 match self.kind {
                     Kind::Compiler => self.evidence.build_errors += 1,
-                    Kind::Linter | Kind::TestRunner | Kind::Runtime | Kind::Generic => self.evidence.check_errors += 1,
+                    // It comes with its trace, which is what counts; a program may also print one and go on.
+                    Kind::Runtime => {}
+                    Kind::Linter | Kind::TestRunner | Kind::Generic => self.evidence.check_errors += 1,
                 }
             }
             Some(Severity::Warning) => self.report.summary.diagnostic_warnings += 1,

@@ -51,11 +51,11 @@ fn against(report: &Report, seen: &EvidenceSeen, exit: Option<Exit>, reasons: &m
     if seen.build_errors > 0 {
         found(format!("{} compile {}", seen.build_errors, plural(seen.build_errors, "error")), Verdict::Error);
     }
-    if seen.check_errors > 0 {
-        found(format!("{} {} reported", seen.check_errors, plural(seen.check_errors, "error")), Verdict::Failed);
-    }
     if seen.says_error {
         found("the tool says that it could not finish".into(), Verdict::Error);
+    }
+    if seen.check_errors > 0 {
+        found(format!("{} {} reported", seen.check_errors, plural(seen.check_errors, "error")), Verdict::Failed);
     }
     if seen.crashed {
         found("a process crashed".into(), Verdict::Error);

@@ -84,6 +84,9 @@ pub(crate) enum KeyHeader {
 }
 
 /// A connection to one address with one key. Deliberately without `Debug`.
+///
+/// Certificates are the platform's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where set; proxies are the
+/// environment's, except for the loopback. Both are read below us, when the client is built.
 pub(crate) struct Wire {
     client: reqwest::Client,
     url: Url,
@@ -100,8 +103,8 @@ impl Wire {
         options: HttpOptions,
     ) -> Result<Self, Failure> {
         let invalid = |detail: String| Failure::new(Class::Invalid, detail);
-        let url = Url::parse(url).map_err(|error| invalid(format!("`{url}` is not an address: {error}")))?;
-        let host = url.host_str().ok_or_else(|| invalid(format!("`{url}` names no host")))?;
+        let url = Url::parse(url).map_err(|error| invalid(format!("its base URL is not an address: {error}")))?;
+        let host = url.host_str().ok_or_else(|| invalid("its base URL names no host".into()))?;
         let loopback = host == "localhost"
             || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
         if let Some((header, key)) = &key {
@@ -124,6 +127,10 @@ impl Wire {
             .redirect(same_origin_only());
         if loopback {
             builder = builder.no_proxy();
+        }
+        if url.scheme() == "http" {
+            // A local server must be reachable from a machine without certificates.
+            builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| invalid(format!("no HTTP client: {}", chain(&error))))?;
         Ok(Wire { client, url, headers, key: key.map(|(_, key)| key), options })
@@ -291,6 +298,9 @@ impl Wire {
         if let Some((end, _)) = detail.char_indices().nth(ERROR_DETAIL_CHARS_MAX) {
             detail.truncate(end);
             detail.push('…');
+        }
+        if let Some(wait) = failure.retry_after {
+            detail = format!("{detail} (the server asks to wait {wait:?})");
         }
         if attempts > 1 {
             detail = format!("{detail} (tried {attempts} times)");

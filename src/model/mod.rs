@@ -25,6 +25,9 @@ pub trait Model: Send + Sync {
 
     /// Sends one request and returns the complete answer. Retries within its own bounds; what comes back as an error
     /// is final for this turn.
+    ///
+    /// Every call has an id of its own within the conversation; input that was no JSON is a string. An answer cut off
+    /// by its length (`MaxTokens`) holds no calls. `input_tokens` counts the whole prompt, its cached part included.
     async fn respond(&self, request: &ModelRequest) -> Result<ModelResponse, ModelError>;
 
     /// US dollars for this usage, where the price is known.

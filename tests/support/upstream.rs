@@ -157,6 +157,17 @@ pub struct Turn {
     pub text: String,
     /// Name and input of each call.
     pub calls: Vec<(String, Value)>,
+    pub order: Order,
+}
+
+/// How the pieces of parallel calls follow one another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// One call after the other, as most servers do.
+    #[default]
+    Sequential,
+    /// A piece of each in turn, as the protocol allows.
+    Interleaved,
 }
 
 impl Turn {
@@ -174,29 +185,36 @@ impl Turn {
         self
     }
 
+    pub fn interleaved(mut self) -> Self {
+        self.order = Order::Interleaved;
+        self
+    }
+
     /// 1000 prompt tokens, 800 of them cached, and 50 of answer.
     pub fn usage() -> Value {
         json!({"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050,
                "prompt_tokens_details": {"cached_tokens": 800}})
     }
 
-    /// As a stream in small pieces, the arguments of parallel calls interleaved.
+    /// As a stream in small pieces.
     pub fn reply(&self) -> Reply {
         let mut deltas = vec![json!({"role": "assistant", "content": ""})];
         deltas.extend(halves(&self.reasoning).map(|piece| json!({"reasoning_content": piece})));
         deltas.extend(halves(&self.text).map(|piece| json!({"content": piece})));
-        for (index, (name, _)) in self.calls.iter().enumerate() {
-            let call = json!({"index": index, "id": format!("upstream_{name}_{index}"), "type": "function",
+        let mut pieces: Vec<(usize, usize, Value)> = Vec::new();
+        for (index, (name, input)) in self.calls.iter().enumerate() {
+            let head = json!({"index": index, "id": format!("upstream_{name}_{index}"), "type": "function",
                               "function": {"name": name, "arguments": ""}});
-            deltas.push(json!({"tool_calls": [call]}));
+            let arguments = halves(&input.to_string())
+                .map(|piece| json!({"index": index, "function": {"arguments": piece}}))
+                .collect::<Vec<_>>();
+            pieces.extend([head].into_iter().chain(arguments).enumerate().map(|(nth, piece)| (index, nth, piece)));
         }
-        for half in 0..2 {
-            for (index, (_, input)) in self.calls.iter().enumerate() {
-                if let Some(piece) = halves(&input.to_string()).nth(half) {
-                    deltas.push(json!({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}));
-                }
-            }
+        match self.order {
+            Order::Sequential => {}
+            Order::Interleaved => pieces.sort_by_key(|(index, nth, _)| (*nth, *index)),
         }
+        deltas.extend(pieces.into_iter().map(|(_, _, piece)| json!({"tool_calls": [piece]})));
         let finish = if self.calls.is_empty() { "stop" } else { "tool_calls" };
         let choice = |delta: Value, finish: Value| json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
         let mut chunks: Vec<Value> = deltas.into_iter().map(|delta| chunk(choice(delta, Value::Null))).collect();
