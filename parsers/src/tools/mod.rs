@@ -40,6 +40,7 @@ mod libtest;
 mod mypy;
 mod position;
 mod pylint;
+mod pyright;
 mod pytest;
 mod python;
 mod ruff;
@@ -62,6 +63,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     unittest::TOOL,
     python::TOOL,
     pylint::TOOL,
+    pyright::TOOL,
     ruff::TOOL,
     flake8::TOOL,
 ];
