@@ -11,7 +11,7 @@ pub(super) const TOOL: Tool = Tool {
     name: "pyright",
     kind: Kind::Linter,
     commands: &["pyright", "basedpyright"],
-    anchors: &[" - error: ", " - warning: ", " - information: ", " errors, "],
+    anchors: &[" - error: ", " - warning: ", " - information: ", " errors, ", "1 error, "],
     json: &["\"generalDiagnostics\""],
     reader: || Box::new(Pyright),
     ..Tool::DEFAULT
@@ -24,7 +24,7 @@ struct Pyright;
 impl Reader for Pyright {
     fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
         let line = lines.first();
-        if let Some((errors, rest)) = line.split_once(" errors, ") {
+        if let Some((errors, rest)) = line.split_once(" errors, ").or_else(|| line.split_once(" error, ")) {
             let is_own = rest.contains(" warning") && rest.contains(" information") && errors.parse::<u64>().is_ok();
             if is_own && errors == "0" {
                 sink.evidence(Evidence::SaysPassed);
@@ -41,7 +41,9 @@ impl Reader for Pyright {
         // Details are indented under the message; the rule ends the last of them.
         let mut message = message.trim_end().to_owned();
         let mut read = 1;
-        while let Some(more) = lines.ahead(read).filter(|line| line.starts_with("    ") && read < MESSAGE_LINES_MAX) {
+        // (With no-break spaces, so that terminals keep it.)
+        let is_detail = |line: &&str| line.starts_with("    ") || line.starts_with("  \u{a0}");
+        while let Some(more) = lines.ahead(read).filter(|line| is_detail(line) && read < MESSAGE_LINES_MAX) {
             message.push('\n');
             message.push_str(more.trim());
             read += 1;

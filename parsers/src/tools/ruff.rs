@@ -4,7 +4,7 @@ mod snippet;
 
 use super::flake8::is_code;
 use super::position::Position;
-use super::{Kind, LineShape, Reader, Tool};
+use super::{Kind, Reader, Tool};
 use crate::document::Document;
 use crate::sink::{Evidence, Sink};
 use crate::window::Lines;
@@ -14,8 +14,16 @@ pub(super) const TOOL: Tool = Tool {
     name: "ruff",
     kind: Kind::Linter,
     commands: &["ruff check", "ruff"],
-    anchors: &["--> ", ": [", "::error title=ruff ", "::error title=Ruff ", "All checks passed!", "Found ", ".py:"],
-    shapes: &[LineShape::Location],
+    anchors: &[
+        "--> ",
+        "::error title=ruff ",
+        "::error title=Ruff ",
+        "All checks passed!",
+        "Found ",
+        ".py:",
+        ".pyi:",
+        ".ipynb:",
+    ],
     json: &["\"end_location\""],
     reader: || Box::new(Ruff),
     ..Tool::DEFAULT
