@@ -41,6 +41,7 @@ mod mypy;
 mod place;
 mod position;
 mod pylint;
+mod pyright;
 mod pytest;
 mod python;
 mod ruff;
@@ -64,6 +65,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     unittest::TOOL,
     python::TOOL,
     pylint::TOOL,
+    pyright::TOOL,
     ruff::TOOL,
     flake8::TOOL,
     tsc::TOOL,
