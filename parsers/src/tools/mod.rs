@@ -34,6 +34,10 @@ use crate::sink::Sink;
 use crate::window::Lines;
 
 mod gcc;
+mod go_build;
+mod go_panic;
+mod go_test;
+mod go_test_json;
 mod ld;
 mod libtest;
 mod place;
@@ -43,8 +47,21 @@ mod rustc_json;
 mod tsc;
 
 /// In the order in which a line is offered: specific formats before general ones.
-pub(crate) const TOOLS: &[Tool] =
-    &[rustc_json::TOOL, rustc::TOOL, libtest::TOOL, rust_panic::TOOL, ld::TOOL, gcc::TOOL, gcc::CLANG, tsc::TOOL];
+pub(crate) const TOOLS: &[Tool] = &[
+    rustc_json::TOOL,
+    rustc::TOOL,
+    libtest::TOOL,
+    rust_panic::TOOL,
+    ld::TOOL,
+    gcc::TOOL,
+    gcc::CLANG,
+    tsc::TOOL,
+    go_test_json::TOOL,
+    go_test::TOOL,
+    go_panic::TOOL,
+    go_build::TOOL,
+    go_build::VET,
+];
 
 /// What the engine must know about a tool.
 pub(crate) struct Tool {
