@@ -38,6 +38,8 @@ mod go_build;
 mod go_panic;
 mod go_test;
 mod go_test_json;
+mod java_stack;
+mod javac;
 mod ld;
 mod libtest;
 mod place;
@@ -61,6 +63,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     go_panic::TOOL,
     go_build::TOOL,
     go_build::VET,
+    java_stack::TOOL,
+    javac::TOOL,
 ];
 
 /// What the engine must know about a tool.
