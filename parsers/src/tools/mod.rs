@@ -35,6 +35,12 @@ use crate::window::Lines;
 
 mod flake8;
 mod gcc;
+mod go_build;
+mod go_panic;
+mod go_test;
+mod go_test_json;
+mod java_stack;
+mod javac;
 mod ld;
 mod libtest;
 mod mypy;
@@ -69,6 +75,13 @@ pub(crate) const TOOLS: &[Tool] = &[
     ruff::TOOL,
     flake8::TOOL,
     tsc::TOOL,
+    go_test_json::TOOL,
+    go_test::TOOL,
+    go_panic::TOOL,
+    go_build::TOOL,
+    go_build::VET,
+    java_stack::TOOL,
+    javac::TOOL,
 ];
 
 /// What the engine must know about a tool.
