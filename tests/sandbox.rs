@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListVolumesOptions,
-    LogsOptions, RemoveContainerOptions, StartContainerOptions, WaitContainerOptions,
+    BuildImageOptions, CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions,
+    ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions, StartContainerOptions,
+    WaitContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -461,6 +462,77 @@ async fn stopping_leaves_no_container_and_no_volume() {
     assert_eq!(containers(&house.docker, &house.run).await, 0);
     let left = volume_names(&house.docker).await;
     assert!(!volumes.iter().any(|name| left.contains(name)));
+}
+
+#[tokio::test]
+async fn what_an_image_says_about_itself_is_overridden() {
+    let Some(engine) = engine().await else { return };
+    IMAGE.get_or_init(|| prepared(&engine)).await;
+    let docker = Docker::connect_with_host(&engine.facts.address).unwrap();
+    let name = format!("greenroom-test-hostile:{}", RunId::generate());
+    let dockerfile = "FROM greenroom/python:latest\n\
+        USER 0\n\
+        RUN install -d -m 777 /var/evil\n\
+        VOLUME /var/evil\n\
+        ENV LD_PRELOAD=/nope.so\n\
+        HEALTHCHECK --interval=1s CMD touch /workspace/health\n\
+        ENTRYPOINT [\"sleep\"]\n\
+        CMD [\"300\"]\n\
+        USER 4242\n";
+    build(&docker, &name, dockerfile).await;
+    let images = Images::new(engine.clone());
+    let image = images.prepare(&name, &|_| {}).await.unwrap();
+    assert_eq!(images.prepare(&name, &|line| panic!("made again: {line}")).await.unwrap(), image);
+    assert!(!image.env.iter().any(|(variable, _)| variable.starts_with("LD_")));
+
+    let run = RunId::generate();
+    let sandbox = start(&engine, &image, &run, LIMITS, Vec::new(), None).await.unwrap();
+    let seen = docker.inspect_container(&sandbox.facts().container, None::<InspectContainerOptions>).await.unwrap();
+    let config = serde_json::to_string(&seen.config.unwrap().env).unwrap();
+    assert!(!config.contains("/nope.so"), "{config}");
+    let mut output = Output::default();
+    let command = "id -u; touch /var/evil/x; ls /workspace; cat /proc/1/comm";
+    let request = ExecRequest::shell(CallToken(1), command, Duration::from_secs(30));
+    sandbox.exec(&request, &mut output).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1000\nsupervisor\n");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Read-only file system"), "{:?}", output.stderr);
+    let volumes: Vec<_> = seen.mounts.unwrap().into_iter().filter_map(|mount| mount.name).collect();
+    sandbox.stop().await.unwrap();
+    let left = volume_names(&docker).await;
+    assert!(!volumes.iter().any(|name| left.contains(name)));
+
+    let listed = images.list().await.unwrap();
+    assert!(listed.iter().any(|image| image.name == name));
+    assert!(listed.iter().any(|image| image.name == "python" && image.digest.is_some()));
+    let removed = images.remove(&name).await.unwrap();
+    assert!(removed.len() == 1 && removed[0].starts_with("greenroom/prepared:"), "{removed:?}");
+    docker.remove_image(&name, None::<RemoveImageOptions>, None).await.unwrap();
+}
+
+async fn build(docker: &Docker, name: &str, dockerfile: &str) {
+    let context = tar_of(&[("Dockerfile", dockerfile)]);
+    let options = BuildImageOptions {
+        dockerfile: "Dockerfile".to_owned(),
+        t: Some(name.to_owned()),
+        rm: true,
+        forcerm: true,
+        ..Default::default()
+    };
+    let mut news = docker.build_image(options, None, Some(bollard::body_full(context.into())));
+    while let Some(line) = news.next().await {
+        line.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_image_nobody_has_is_said_to_be_missing() {
+    let Some(engine) = engine().await else { return };
+    let name = "greenroom.invalid/no/such:image";
+    let started = Instant::now();
+    let error = Images::new(engine).prepare(name, &|_| {}).await.unwrap_err();
+    assert!(matches!(&error, SandboxError::Image { image, .. } if image == name), "{error}");
+    assert!(error.to_string().contains("toolchains: python"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(40));
 }
 
 /// Plays the runner of the test below in a process of its own, and dies without a word while a command runs.

@@ -338,6 +338,7 @@ fn sandbox_failed(error: SandboxError) -> Error {
         SandboxError::Image { .. } => "`greenroom images build` shows the whole build; --image names another image",
         SandboxError::Hardening { .. } => "`greenroom doctor` shows what this engine supports",
         SandboxError::Start { .. } | SandboxError::Deadline { .. } => "`greenroom doctor` shows the engine's state",
+        SandboxError::Refused { .. } => "look at what the command or the path is; the sandbox itself is well",
         SandboxError::Lost { .. } => "the container ended by itself or was removed; run it again",
     };
     Error::no_sandbox(error.to_string()).hint(hint)
