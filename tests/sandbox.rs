@@ -535,6 +535,28 @@ async fn an_image_nobody_has_is_said_to_be_missing() {
     assert!(started.elapsed() < Duration::from_secs(40));
 }
 
+#[tokio::test]
+async fn containers_that_were_never_started_are_reaped_by_their_owner_alone() {
+    let Some(engine) = engine().await else { return };
+    let image = IMAGE.get_or_init(|| prepared(&engine)).await.clone();
+    let docker = Docker::connect_with_host(&engine.facts.address).unwrap();
+    let mine = format!("tests-{}", RunId::generate());
+    let mut ids = Vec::new();
+    for owner in [mine.clone(), format!("{mine}-other")] {
+        let body = ContainerCreateBody {
+            image: Some(image.image.digest.clone()),
+            labels: Some(HashMap::from([("greenroom.owner".to_owned(), owner)])),
+            ..Default::default()
+        };
+        ids.push(docker.create_container(None::<CreateContainerOptions>, body).await.unwrap().id);
+    }
+    let hour = Duration::from_secs(3600);
+    assert_eq!(greenroom::sandbox::reap(&engine, &mine, hour).await.unwrap(), [""; 0]);
+    let gone = greenroom::sandbox::reap(&engine, &mine, Duration::ZERO).await.unwrap();
+    assert_eq!(gone, [ids[0].clone()]);
+    docker.remove_container(&ids[1], None::<RemoveContainerOptions>).await.unwrap();
+}
+
 /// Plays the runner of the test below in a process of its own, and dies without a word while a command runs.
 const DOOMED_RUN: &str = "GREENROOM_TEST_DOOMED_RUN";
 

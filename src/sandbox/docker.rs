@@ -25,6 +25,7 @@ use crate::snapshot::Manifest;
 
 /// A runner that was not heard of for so long is dead, and its sandboxes end by themselves.
 pub const LEASE: Duration = Duration::from_secs(45);
+pub(super) const OWNER_LABEL: &str = "greenroom.owner";
 /// The first client of a new container.
 const FIRST_EPOCH: u32 = 1;
 /// An upload that moves nothing for so long has failed.
@@ -60,7 +61,7 @@ impl DockerLauncher {
         let labels = [
             ("greenroom", "1".to_owned()),
             ("greenroom.run", spec.run.to_string()),
-            ("greenroom.owner", self.owner.clone()),
+            (OWNER_LABEL, self.owner.clone()),
             ("greenroom.lease", self.lease.as_secs().to_string()),
         ];
         // More CPUs than the machine has is an error to the engine, and means all of them to everybody else.

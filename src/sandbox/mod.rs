@@ -13,6 +13,7 @@ mod image;
 mod link;
 mod prepared;
 mod profile;
+mod reap;
 mod toolchain;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ use crate::task::Outcome;
 pub use connect::{Engine, EngineFacts};
 pub use docker::{DockerLauncher, LEASE};
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
+pub use reap::{UNSTARTED_MAX, reap};
 pub use toolchain::{TOOLCHAINS, Toolchain};
 
 /// Where the workspace is inside every sandbox.
