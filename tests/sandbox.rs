@@ -536,6 +536,17 @@ async fn an_image_nobody_has_is_said_to_be_missing() {
 }
 
 #[tokio::test]
+async fn a_sandbox_that_is_only_dropped_goes_too() {
+    let Some(house) = House::open().await else { return };
+    let container = house.sandbox.facts().container.clone();
+    let removal = WaitContainerOptions { condition: "removed".to_owned() };
+    let removed = house.docker.wait_container(&container, Some(removal)).collect::<Vec<_>>();
+    drop(house.sandbox);
+    assert!(tokio::time::timeout(Duration::from_secs(20), removed).await.is_ok(), "its lease is 45 s");
+    assert_eq!(containers(&house.docker, &house.run).await, 0);
+}
+
+#[tokio::test]
 async fn containers_that_were_never_started_are_reaped_by_their_owner_alone() {
     let Some(engine) = engine().await else { return };
     let image = IMAGE.get_or_init(|| prepared(&engine)).await.clone();

@@ -66,8 +66,10 @@ impl DockerLauncher {
         ];
         // More CPUs than the machine has is an error to the engine, and means all of them to everybody else.
         let cpu_millis = spec.limits.cpu_millis.min(self.engine.facts.cpus.saturating_mul(1000));
+        // What lies in /tmp counts as memory: were it full of that, every command would be killed, `rm` too.
+        let tmp_bytes = spec.limits.tmp_bytes.min(spec.limits.memory_bytes / 2);
         Ok(Profile {
-            limits: ResourceLimits { cpu_millis, ..spec.limits },
+            limits: ResourceLimits { cpu_millis, tmp_bytes, ..spec.limits },
             labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<HashMap<_, _>>(),
             image_env: config.env.unwrap_or_default().into_iter().filter_map(name).collect(),
             image_volumes: config.volumes.unwrap_or_default(),
