@@ -62,7 +62,7 @@ pub async fn run(args: DoctorArgs, context: &mut Context) -> Result<ExitCode> {
         }
         Err(detail) => {
             let detail = detail.strip_prefix("no container engine: ").unwrap_or(detail).to_owned();
-            let error = engine::sandbox_failed(SandboxError::NoEngine { detail });
+            let error = Error::from(SandboxError::NoEngine { detail });
             findings.push(Finding::missing("container engine", &error));
             error.exit
         }

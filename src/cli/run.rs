@@ -240,7 +240,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     };
     let parts = Parts {
         store: store.clone(),
-        launcher: engine.launcher(&paths.state),
+        launcher: engine.launcher(&paths.state).await,
         model,
         spec,
         pristine: Arc::new(copied.manifest),

@@ -112,7 +112,7 @@ fn exec_message(env: &[(String, String)], request: &ExecRequest) -> Exec {
         }
     }
     Exec {
-        token: request.token.to_string(),
+        token: format!("{}.{}", request.token, request.part),
         argv: request.argv.iter().map(bytes).collect(),
         cwd: bytes(&request.cwd),
         env: merged.into_iter().map(|(name, value)| (bytes(name), bytes(value))).collect(),

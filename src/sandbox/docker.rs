@@ -25,6 +25,7 @@ use crate::snapshot::Manifest;
 
 /// A runner that was not heard of for so long is dead, and its sandboxes end by themselves.
 pub const LEASE: Duration = Duration::from_secs(45);
+pub(super) const OWNER_LABEL: &str = "greenroom.owner";
 /// The first client of a new container.
 const FIRST_EPOCH: u32 = 1;
 /// An upload that moves nothing for so long has failed.
@@ -60,13 +61,15 @@ impl DockerLauncher {
         let labels = [
             ("greenroom", "1".to_owned()),
             ("greenroom.run", spec.run.to_string()),
-            ("greenroom.owner", self.owner.clone()),
+            (OWNER_LABEL, self.owner.clone()),
             ("greenroom.lease", self.lease.as_secs().to_string()),
         ];
         // More CPUs than the machine has is an error to the engine, and means all of them to everybody else.
         let cpu_millis = spec.limits.cpu_millis.min(self.engine.facts.cpus.saturating_mul(1000));
+        // What lies in /tmp counts as memory: were it full of that, every command would be killed, `rm` too.
+        let tmp_bytes = spec.limits.tmp_bytes.min(spec.limits.memory_bytes / 2);
         Ok(Profile {
-            limits: ResourceLimits { cpu_millis, ..spec.limits },
+            limits: ResourceLimits { cpu_millis, tmp_bytes, ..spec.limits },
             labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<HashMap<_, _>>(),
             image_env: config.env.unwrap_or_default().into_iter().filter_map(name).collect(),
             image_volumes: config.volumes.unwrap_or_default(),
