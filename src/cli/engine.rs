@@ -9,7 +9,7 @@ use crate::model::autofix::Autofix;
 use crate::model::resolve::{ModelOptions, resolve};
 use crate::output::Printer;
 use crate::output::human::Progress;
-use crate::sandbox::{DockerLauncher, Engine, EngineFacts, Images, Launcher, PreparedImage, SandboxError};
+use crate::sandbox::{DockerLauncher, Engine, Images, Launcher, PreparedImage, SandboxError};
 
 /// An engine that answered, for one command.
 pub(super) struct Connected {
@@ -26,10 +26,6 @@ impl Connected {
     pub(super) fn launcher(&self, state: &Path) -> Arc<dyn Launcher> {
         let owner = blake3::hash(state.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned();
         Arc::new(DockerLauncher::new(self.engine.clone(), owner))
-    }
-
-    pub(super) fn facts(&self) -> &EngineFacts {
-        &self.engine.facts
     }
 
     pub(super) fn images(&self) -> Images {

@@ -13,6 +13,7 @@ use super::{Context, Format, FormatArgs, engine, found, prepare, values};
 use crate::agent::{self, Parts, Settings};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
+use crate::event::{Limits, RunStatus};
 use crate::id::{BlobId, RunId};
 use crate::model::Model;
 use crate::output::human::style::{DIM, RESET};
@@ -185,6 +186,8 @@ pub(super) async fn carry_out(job: Job, context: &mut Context, interrupt: &Inter
         (Ok(()), None) => Done::without_run(Error::internal("the run ended without a single event")),
         (Err(error), Some(mut result)) => {
             result.exit_code = error.exit.code();
+            let unended = if error.exit == ExitCode::Interrupted { RunStatus::Parked } else { RunStatus::Failed };
+            result.status.get_or_insert(unended);
             result.error = Some(ErrorLine::of(&error));
             Done { result, patch: seen.patch, error: Some(error) }
         }
@@ -207,12 +210,13 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let data = sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
     let engine = interrupt.or_stop(engine::connect()).await?;
     let prepared = interrupt.or_stop(engine.prepare(&image, &mut context.printer)).await?;
-    let run = RunId::generate();
-    let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
-    let blobs = store.clone();
-    let put = move |bytes: &[u8]| blobs.put_blob(bytes);
+    let blobs = prepare::shared_blobs(&paths.state)?;
+    let put = move |bytes: &[u8]| blobs.put(bytes);
     let copied = interrupt.or_stop(prepare::copy(&config.repo, sandbox.include, put)).await?;
     prepare::tell_skipped(&copied, &mut context.printer)?;
+    // Last, so that what cannot begin leaves no run behind.
+    let run = RunId::generate();
+    let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
     let spec = SandboxSpec {
         run: run.clone(),
         image: prepared.image,
@@ -224,7 +228,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         run,
         repo: config.repo.display().to_string(),
         task: Task { instruction, checks },
-        limits: config.limits,
+        limits: within_window(config.limits, model.as_ref()),
     };
     let parts = Parts {
         store: store.clone(),
@@ -243,6 +247,15 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     driven?;
     // Only after the run's own end was recorded: a reader that has gone stops the run, it does not fail it.
     failure.map_or(Ok(()), Err)
+}
+
+/// A request must leave room for the answer in a small window.
+fn within_window(limits: Limits, model: &dyn Model) -> Limits {
+    let context_tokens_max = match model.limits().context_tokens {
+        Some(window) => limits.context_tokens_max.min(window / 4 * 3),
+        None => limits.context_tokens_max,
+    };
+    Limits { context_tokens_max, ..limits }
 }
 
 impl Done {

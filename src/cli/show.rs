@@ -1,6 +1,7 @@
 //! `greenroom show RUN`: what happened in a run, step by step, from its journal alone.
 
 use clap::Args;
+use greenroom_parsers::Report;
 
 use super::{Context, Format, FormatArgs, Past};
 use crate::error::{ExitCode, Result};
@@ -68,7 +69,8 @@ pub fn event(event: &Event) -> Option<String> {
         Event::ToolCallStarted { token, call } => {
             let argument = ["command", "path", "pattern"].iter().find_map(|key| call.input.get(key)?.as_str());
             let argument = argument.unwrap_or_default().lines().next().unwrap_or_default();
-            Some(format!("{DIM}step {}{RESET} {BOLD}{}{RESET} {}", token.0 + 1, call.name, shorten(argument)))
+            let line = format!("{DIM}step {}{RESET} {BOLD}{}{RESET} {}", token.0 + 1, call.name, shorten(argument));
+            Some(line.trim_end().to_owned())
         }
         Event::ToolCallFinished { result, .. } => tool_result(result),
         Event::TreeCaptured { files_changed, .. } => {
@@ -97,7 +99,8 @@ fn checks_text(name: &str, checks: &[CheckResult]) -> String {
     let mut text = format!("{DIM}{name}{RESET}");
     for check in checks {
         let mark = if check.passed() { format!("{GREEN}✓{RESET}") } else { format!("{RED}✗{RESET}") };
-        let verdict = verdict_line(&check.report);
+        // How the command ended decides where its output proves nothing.
+        let verdict = verdict_line(&Report { verdict: check.verdict(), ..check.report.clone() });
         text.push_str(&format!("\n    {mark} `{}` {}: {}", check.check.command, check.outcome, verdict.trim_end()));
     }
     text

@@ -7,9 +7,9 @@ use crate::agent::{Observer, Progress as Doing, RunState};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::BlobId;
-use crate::output::Printer;
 use crate::output::human::Progress;
 use crate::output::jsonl::{EventLine, RunResult};
+use crate::output::{Live, Printer};
 
 pub(super) struct Watch<'a> {
     printer: &'a mut Printer,
@@ -70,6 +70,11 @@ impl Observer for Watch<'_> {
     }
 
     fn progress(&mut self, doing: &Doing) {
+        // Without a spinner the event that follows says the same, and stays.
+        let said_by_event = matches!(doing, Doing::RunningTool { .. }) && self.format == Format::Human;
+        if self.failure.is_some() || (said_by_event && self.printer.surface().live == Live::Lines) {
+            return;
+        }
         let checks = |count: &usize| if *count == 1 { "the check".into() } else { format!("{count} checks") };
         let text = match doing {
             Doing::StartingSandbox { image } => format!("starting a sandbox from {image}"),
@@ -79,8 +84,6 @@ impl Observer for Watch<'_> {
             Doing::CapturingTree => "reading what changed".into(),
             Doing::Verifying { checks: count } => format!("running {} in a clean container", checks(count)),
         };
-        if self.failure.is_none() {
-            self.status(&text);
-        }
+        self.status(&text);
     }
 }

@@ -7,6 +7,7 @@ mod commands;
 mod connect;
 mod data;
 mod docker;
+pub mod doctor;
 mod files;
 mod image;
 mod link;

@@ -4,6 +4,7 @@ mod diff;
 mod output;
 mod parse;
 mod runs;
+mod sandboxed;
 mod show;
 mod usage;
 

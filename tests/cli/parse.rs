@@ -4,6 +4,8 @@ use crate::support::TestEnvironment;
 
 const RUSTC: &str = "error[E0425]: cannot find value `x` in this scope\n --> src/main.rs:2:20\n  |\n2 |     println!(\"{}\", x);\n  |                    ^ not found in this scope\n\nerror: aborting due to 1 previous error\n";
 
+const LIBTEST: &str = "running 2 tests\ntest tests::works ... ok\ntest tests::fails ... FAILED\n\nfailures:\n\n---- tests::fails stdout ----\nthread 'tests::fails' panicked at src/lib.rs:9:9:\nboom\n\nfailures:\n    tests::fails\n\ntest result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n";
+
 #[test]
 fn findings_come_first() {
     let finished = TestEnvironment::new().greenroom_reading(&["parse", "-"], RUSTC.as_bytes());
@@ -31,8 +33,10 @@ fn sarif_and_junit_name_the_finding() {
     environment.write("log.txt", RUSTC);
     let sarif = environment.greenroom(&["parse", "--sarif", "log.txt"]).lines().remove(0);
     assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "E0425");
-    let junit = environment.greenroom(&["parse", "--junit", "log.txt"]);
-    assert!(junit.stdout.contains("<error message=\"cannot find value `x` in this scope\" type=\"E0425\">"), "{junit}");
+    environment.write("tests.txt", LIBTEST);
+    let junit = environment.greenroom(&["parse", "--junit", "tests.txt"]);
+    assert!(junit.stdout.contains("name=\"fails\""), "{junit}");
+    assert!(junit.stdout.contains("failures=\"1\""), "{junit}");
 }
 
 #[test]

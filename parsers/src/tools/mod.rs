@@ -33,14 +33,21 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod flake8;
 mod gcc;
 mod ld;
 mod libtest;
+mod mypy;
+mod place;
+mod position;
+mod pylint;
 mod pytest;
 mod python;
+mod ruff;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
+mod tsc;
 mod unittest;
 
 /// In the order in which a line is offered: specific formats before general ones.
@@ -50,11 +57,16 @@ pub(crate) const TOOLS: &[Tool] = &[
     libtest::TOOL,
     rust_panic::TOOL,
     ld::TOOL,
+    mypy::TOOL,
     gcc::TOOL,
     gcc::CLANG,
     pytest::TOOL,
     unittest::TOOL,
     python::TOOL,
+    pylint::TOOL,
+    ruff::TOOL,
+    flake8::TOOL,
+    tsc::TOOL,
 ];
 
 /// What the engine must know about a tool.

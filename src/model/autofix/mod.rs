@@ -4,6 +4,8 @@
 //! out is marked there with a key, and one that did not help is not tried again.
 
 mod c;
+#[cfg(test)]
+mod desk;
 mod eslint;
 mod go;
 mod history;

@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub(super) reads: BTreeMap<String, usize>,
     /// Each file's lines and the groups of splices that go into it.
     pub(super) files: BTreeMap<String, (Vec<String>, Vec<Vec<Splice>>)>,
+    /// Names that are replaced, each with its replacement.
+    renamed: BTreeSet<(String, String)>,
     /// What is carried out, for a person, with the key that marks it as tried.
     pub(super) notes: Vec<String>,
     /// Findings with a suggestion that was tried, or that fits nowhere in the file.
@@ -101,7 +103,17 @@ impl Plan {
             }
             group.push(splice);
         }
-        if not_seen { Fit::NotSeen } else { self.compare(groups) }
+        match (not_seen, self.reverses(suggestion)) {
+            (true, _) => Fit::NotSeen,
+            (false, true) => Fit::Collides,
+            (false, false) => self.compare(groups),
+        }
+    }
+
+    /// Whether it would write the name that another finding is about: a compiler that stumbles over a misspelt import
+    /// proposes the misspelling wherever the right name is used.
+    fn reverses(&self, suggestion: &Suggestion) -> bool {
+        renames(suggestion).any(|(original, replacement)| self.renamed.contains(&(replacement, original)))
     }
 
     /// How the splices stand to those already chosen.
@@ -127,8 +139,9 @@ impl Plan {
                 self.files.entry(file).or_insert_with(|| (lines, Vec::new())).1.push(splices);
             }
         }
+        self.renamed.extend(renames(suggestion));
         let mark = super::mark(&key(&finding.fingerprint, suggestion));
-        self.notes.push(format!("- {} → {} {mark}", finding.what, first_line(&suggestion.message)));
+        self.notes.push(format!("- {} → {} {mark}", finding.what, describe(suggestion)));
     }
 
     /// What nothing can be done about, without repetitions.
@@ -139,6 +152,23 @@ impl Plan {
     }
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+fn renames(suggestion: &Suggestion) -> impl Iterator<Item = (String, String)> {
+    suggestion.edits.iter().filter_map(|edit| match edit {
+        Edit::Substitute { original, replacement, .. } => Some((original.clone(), replacement.clone())),
+        Edit::Replace { .. } | Edit::AddImport { .. } | Edit::DeleteLines { .. } => None,
+    })
+}
+
+/// What is done, in a few words.
+fn describe(suggestion: &Suggestion) -> String {
+    let edits = suggestion.edits.iter().map(|edit| match edit {
+        Edit::Substitute { original, replacement, .. } => format!("write `{replacement}` for `{original}`"),
+        Edit::AddImport { module, .. } => format!("import `{module}`"),
+        Edit::DeleteLines { first, last, .. } if first == last => format!("delete line {first}"),
+        Edit::DeleteLines { first, last, .. } => format!("delete lines {first} to {last}"),
+        Edit::Replace { .. } => suggestion.message.lines().next().unwrap_or_default().to_owned(),
+    });
+    let mut edits: Vec<String> = edits.collect();
+    edits.dedup();
+    edits.join(", ")
 }

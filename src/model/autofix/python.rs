@@ -23,11 +23,10 @@ static WRONG_NAME: LazyLock<Regex> = LazyLock::new(|| {
 /// What the message proposes for the line that raised it, best first.
 pub(super) fn suggest(message: &str, file: &str, line: Option<u32>) -> Vec<Suggestion> {
     let mut suggestions = Vec::new();
-    if let Some(name) = NOT_DEFINED.captures(message).map(|captures| captures[1].to_owned()) {
-        if STDLIB.lines().any(|module| module == name) {
-            let edit = Edit::AddImport { file: file.to_owned(), module: name.clone() };
-            suggestions.push(one(format!("import the module {name}"), edit));
-        }
+    let unknown = NOT_DEFINED.captures(message).map(|captures| captures[1].to_owned());
+    if let Some(name) = unknown.filter(|name| STDLIB.lines().any(|module| module == name)) {
+        let edit = Edit::AddImport { file: file.to_owned(), module: name.clone() };
+        suggestions.push(one(format!("import the module {name}"), edit));
     }
     let hint = DID_YOU_MEAN.captures(message);
     if let (Some(hint), Some(line)) = (hint, line) {
@@ -48,8 +47,17 @@ fn one(message: String, edit: Edit) -> Suggestion {
 }
 
 /// Puts `import module` among the plain imports at the top of the file, in alphabetical order; in a file without any,
-/// behind the docstring and what must come first.
-pub(super) fn import(lines: &[String], module: &str) -> Splice {
+/// behind the docstring and what must come first. `None` where the file does not use the module, or imports it already:
+/// then that is not what it lacks.
+pub(super) fn import(lines: &[String], module: &str) -> Option<Splice> {
+    let name = module.split('.').next().unwrap_or(module);
+    let words = |line: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name);
+    let used = lines.iter().any(|line| !is_import(line) && words(line));
+    let imported = lines.iter().any(|line| line.trim_end() == format!("import {module}"));
+    (used && !imported).then(|| insert_import(lines, module))
+}
+
+fn insert_import(lines: &[String], module: &str) -> Splice {
     let mut header = header_end(lines);
     let mut first = next_statement(lines, header);
     while lines.get(first).is_some_and(|line| line.starts_with("from __future__ ")) {
@@ -157,14 +165,17 @@ mod tests {
     #[test]
     fn an_import_finds_its_place() {
         for (before, after) in [
-            ("x = 1", "import json\n\nx = 1"),
-            ("\"\"\"Doc.\"\"\"\n\nx = 1", "\"\"\"Doc.\"\"\"\n\nimport json\n\nx = 1"),
-            ("\"\"\"Doc\nmore.\n\"\"\"\nx = 1", "\"\"\"Doc\nmore.\n\"\"\"\n\nimport json\n\nx = 1"),
-            ("\"\"\"Doc.\"\"\"\n\nimport abc\nimport os\n", "\"\"\"Doc.\"\"\"\n\nimport abc\nimport json\nimport os\n"),
+            ("json", "import json\n\njson"),
+            ("\"\"\"Doc.\"\"\"\n\njson", "\"\"\"Doc.\"\"\"\n\nimport json\n\njson"),
+            ("\"\"\"Doc\nmore.\n\"\"\"\njson", "\"\"\"Doc\nmore.\n\"\"\"\n\nimport json\n\njson"),
+            (
+                "\"\"\"Doc.\"\"\"\n\nimport abc\nimport os\njson",
+                "\"\"\"Doc.\"\"\"\n\nimport abc\nimport json\nimport os\njson",
+            ),
             ("import abc\nfrom os import path", "import abc\nimport json\nfrom os import path"),
             ("from os import (\n  path,\n)\n", "import json\nfrom os import (\n  path,\n)\n"),
-            ("from __future__ import annotations\n\nx = 1", {
-                "from __future__ import annotations\n\nimport json\n\nx = 1"
+            ("from __future__ import annotations\n\njson", {
+                "from __future__ import annotations\n\nimport json\n\njson"
             }),
             ("from __future__ import annotations\n\nimport abc", {
                 "from __future__ import annotations\n\nimport abc\nimport json"
@@ -172,9 +183,22 @@ mod tests {
             ("#!/usr/bin/env python3\nimport sys\n", "#!/usr/bin/env python3\nimport json\nimport sys\n"),
         ] {
             let mut lines: Vec<String> = before.split('\n').map(str::to_owned).collect();
-            let splice = import(&lines, "json");
+            let splice = insert_import(&lines, "json");
             lines[splice.start.line].replace_range(splice.start.byte..splice.end.byte, &splice.text);
             assert_eq!(lines.join("\n"), after, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn an_import_is_not_what_every_file_lacks() {
+        for (text, lacks) in [
+            ("x = json.dumps(y)", true),
+            ("x = jsonify(y)", false),
+            ("import json\nx = json.dumps(y)", false),
+            ("def f():\n    import json\n    return json.dumps(1)\njson.loads(f())", true),
+        ] {
+            let lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+            assert_eq!(import(&lines, "json").is_some(), lacks, "{text:?}");
         }
     }
 }

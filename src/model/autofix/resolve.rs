@@ -54,7 +54,13 @@ pub(super) fn file_of(edit: &Edit) -> &str {
 /// `None` where the file does not look as the tool saw it, or where it could mean more than one place.
 pub(super) fn splice(edit: &Edit, role: Role, lines: &[String]) -> Option<Splice> {
     match edit {
-        Edit::Replace { line, column, end_line, end_column, replacement, .. } => {
+        Edit::Replace { file, line, column, end_line, end_column, replacement } => {
+            // gcc counts a tab as up to eight columns, clang as one: which of them spoke, the span does not say.
+            let tabbed =
+                || [line, end_line].iter().any(|line| text_of(lines, **line).is_some_and(|t| t.contains('\t')));
+            if c::EXTENSIONS.contains(&path::extension(file)) && tabbed() {
+                return None;
+            }
             let start = position(lines, *line, *column)?;
             let end = position(lines, *end_line, *end_column)?;
             (start <= end).then(|| Splice { start, end, text: replacement.clone() })
@@ -65,7 +71,7 @@ pub(super) fn splice(edit: &Edit, role: Role, lines: &[String]) -> Option<Splice
             Some(Splice::within(found.line, found.start..found.end, replacement))
         }
         Edit::AddImport { file, module } => match path::extension(file) {
-            "py" | "pyi" => Some(python::import(lines, module)),
+            "py" | "pyi" => python::import(lines, module),
             extension if c::EXTENSIONS.contains(&extension) => Some(c::include(lines, module)),
             _no_rule => None,
         },
@@ -77,6 +83,10 @@ pub(super) fn splice(edit: &Edit, role: Role, lines: &[String]) -> Option<Splice
             Splice::delete_lines(lines, first, last)
         }
     }
+}
+
+fn text_of(lines: &[String], line: u32) -> Option<&String> {
+    lines.get(index(line)?)
 }
 
 fn index(line: u32) -> Option<usize> {
@@ -232,6 +242,16 @@ mod tests {
             ("a.py", "nothing", None, "lods", Any, None),
         ] {
             assert_eq!(substitute(file, text, column, original, role).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_behind_a_tab_in_c_could_be_anywhere() {
+        for (text, fits) in [("\tint a = 1", false), ("    int a = 1", true)] {
+            let lines = vec![text.to_owned()];
+            let (file, replacement) = ("a.c".to_owned(), ";".to_owned());
+            let edit = Edit::Replace { file, line: 1, column: 9, end_line: 1, end_column: 9, replacement };
+            assert_eq!(splice(&edit, Role::Any, &lines).is_some(), fits, "{text:?}");
         }
     }
 

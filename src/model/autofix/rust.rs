@@ -1,25 +1,18 @@
-//! Asking cargo for rustc's and clippy's suggestions with their exact spans, which the text for people leaves out.
+//! Asking cargo for rustc's and clippy's suggestions as they are.
+//!
+//! The text for people does not do: it shows `mut ` to be inserted as `mut`, and leaves out alternatives.
 
-use greenroom_parsers::{Diagnostic, Edit, Report, Severity};
+use greenroom_parsers::{Diagnostic, Report, Severity};
 
 const CHECK: &str = "cargo check --message-format=json --all-targets --offline";
 /// Warnings are asked for as errors: as mere warnings they would not make the command fail.
 const CLIPPY: &str = "cargo clippy --message-format=json --all-targets --offline -- -D warnings";
 
-/// The command that makes these findings exact, if they need it.
+/// The command that tells more about these findings, if they are Rust's.
 pub(super) fn inspection(report: &Report) -> Option<&'static str> {
-    let mut errors = report.diagnostics.iter().filter(|diagnostic| is_ours(diagnostic)).peekable();
+    let mut errors = report.diagnostics.iter().filter(|diagnostic| is_error(diagnostic)).peekable();
     errors.peek()?;
-    let (mut clippy, mut exact) = (false, false);
-    for error in errors {
-        clippy |= error.source == "clippy" || error.code.as_deref().is_some_and(|code| code.starts_with("clippy::"));
-        exact |= has_spans(error);
-    }
-    match (exact, clippy) {
-        (true, _) => None,
-        (false, true) => Some(CLIPPY),
-        (false, false) => Some(CHECK),
-    }
+    Some(if errors.any(is_clippy) { CLIPPY } else { CHECK })
 }
 
 /// Whether a command is one of the above: it reads, and changes no file but build output.
@@ -27,16 +20,12 @@ pub(super) fn is_inspection(command: &str) -> bool {
     command == CHECK || command == CLIPPY
 }
 
-fn is_ours(diagnostic: &Diagnostic) -> bool {
+fn is_error(diagnostic: &Diagnostic) -> bool {
     matches!(diagnostic.source.as_str(), "rustc" | "cargo" | "clippy")
         && diagnostic.severity == Some(Severity::Error)
         && diagnostic.file.as_deref().is_some_and(|file| file.ends_with(".rs"))
 }
 
-fn has_spans(diagnostic: &Diagnostic) -> bool {
-    diagnostic.related.iter().any(has_spans)
-        || diagnostic.suggestions.iter().flat_map(|suggestion| &suggestion.edits).any(|edit| match edit {
-            Edit::Replace { .. } => true,
-            Edit::Substitute { .. } | Edit::AddImport { .. } | Edit::DeleteLines { .. } => false,
-        })
+fn is_clippy(diagnostic: &Diagnostic) -> bool {
+    diagnostic.source == "clippy" || diagnostic.code.as_deref().is_some_and(|code| code.starts_with("clippy::"))
 }

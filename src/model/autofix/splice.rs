@@ -127,11 +127,12 @@ fn splice_all(lines: &[String], hunk: &Hunk) -> String {
     let mut text = String::new();
     let mut at = Position { line: hunk.first, byte: 0 };
     let copy = |text: &mut String, from: Position, to: Position| {
-        for line in from.line..=to.line {
-            let start = if line == from.line { from.byte } else { 0 };
-            let end = if line == to.line { to.byte } else { lines[line].len() };
-            text.push_str(&lines[line][start..end]);
-            if line != to.line {
+        for (number, line) in lines.iter().enumerate().take(to.line + 1).skip(from.line) {
+            let start = if number == from.line { from.byte } else { 0 };
+            if number == to.line {
+                text.push_str(&line[start..to.byte]);
+            } else {
+                text.push_str(&line[start..]);
                 text.push('\n');
             }
         }

@@ -1,128 +1,11 @@
 //! Whole conversations: the fixture projects, what their tools said about them, and what autofix makes of it.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
-
 use greenroom_parsers::{Applicability, Diagnostic, Edit, Frame, Report, Severity, Suggestion, Trace, Verdict};
 use serde_json::{Value, json};
 
+use super::desk::{Desk, End, Files, fixture};
 use super::*;
 use crate::message::{Message, Role};
-
-const TURNS_MAX: usize = 30;
-
-type Files = BTreeMap<String, String>;
-
-/// A workspace in memory with the tools as a model sees them. `checks` says what a run of them finds, `None` that they
-/// pass; `exact` what cargo adds when it is asked for JSON.
-struct Desk<'a> {
-    files: Files,
-    checks: &'a dyn Fn(&Files) -> Option<Report>,
-    exact: &'a dyn Fn(&Files) -> Option<Report>,
-    findings: Option<Arc<Report>>,
-    messages: Vec<Message>,
-    /// Every call in order: the tool, and the file or command it is for.
-    log: Vec<String>,
-    red_runs: usize,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum End {
-    Submitted,
-    GaveUp(String),
-}
-
-impl<'a> Desk<'a> {
-    fn new(files: Files, checks: &'a dyn Fn(&Files) -> Option<Report>) -> Desk<'a> {
-        let findings = checks(&files).map(Arc::new);
-        let messages = vec![Message::user("Make the checks pass.")];
-        Desk { files, checks, exact: &|_| None, findings, messages, log: Vec::new(), red_runs: 0 }
-    }
-
-    fn play(&mut self) -> End {
-        for _ in 0..TURNS_MAX {
-            let request =
-                ModelRequest { messages: self.messages.clone(), findings: self.findings.clone(), ..Default::default() };
-            let history = History::read(&request.messages);
-            let answer = decide(&history, request.findings.as_deref()).into_response(history.turns);
-            if answer.stop_reason == StopReason::GaveUp {
-                return End::GaveUp(answer.text());
-            }
-            let mut results = Vec::new();
-            for call in answer.tool_uses() {
-                if call.name == "submit" {
-                    return End::Submitted;
-                }
-                let (content, is_error) = match self.carry_out(&call.name, &call.input) {
-                    Ok(content) => (content, false),
-                    Err(content) => (content, true),
-                };
-                results.push(Block::ToolResult { tool_use_id: call.id.clone(), content, is_error });
-            }
-            self.messages.push(Message { role: Role::Assistant, content: answer.content });
-            self.messages.push(Message { role: Role::User, content: results });
-        }
-        panic!("no end after {TURNS_MAX} turns: {:?}", self.log);
-    }
-
-    fn carry_out(&mut self, name: &str, input: &Value) -> Result<String, String> {
-        let text = |name: &str| input[name].as_str().unwrap_or_default();
-        self.log.push(format!("{name} {}{}", text("path"), text("command")).trim().to_owned());
-        match name {
-            "read_file" => {
-                let content = self.files.get(text("path")).ok_or("no such file")?;
-                let lines: Vec<String> = content.lines().zip(1..).map(|(line, n)| format!("{n:>6}\t{line}")).collect();
-                Ok(format!("{} (lines 1-{n} of {n})\n{}", text("path"), lines.join("\n"), n = lines.len()))
-            }
-            "edit_file" => {
-                let content = self.files.get_mut(text("path")).ok_or("no such file")?;
-                if content.matches(text("old_string")).count() != 1 {
-                    return Err(format!("{:?} is not there exactly once", text("old_string")));
-                }
-                *content = content.replacen(text("old_string"), text("new_string"), 1);
-                Ok(format!("edited {}", text("path")))
-            }
-            "run_checks" => match (self.checks)(&self.files) {
-                None => Ok("checks: PASS".to_owned()),
-                Some(report) => {
-                    self.findings = Some(Arc::new(report));
-                    self.red_runs += 1;
-                    Ok("checks: FAIL\n…".to_owned())
-                }
-            },
-            "bash" => {
-                if let Some(report) = (self.exact)(&self.files) {
-                    self.findings = Some(Arc::new(report));
-                }
-                Ok("exit code 101\n…".to_owned())
-            }
-            unknown => panic!("{unknown} is no tool"),
-        }
-    }
-
-    fn edits(&self) -> usize {
-        self.log.iter().filter(|call| call.starts_with("edit_file")).count()
-    }
-}
-
-fn fixture(name: &str) -> Files {
-    fn collect(root: &Path, folder: &Path, files: &mut Files) {
-        for entry in std::fs::read_dir(folder).expect("the fixture is part of the source tree") {
-            let path = entry.expect("it can be listed").path();
-            if path.is_dir() {
-                collect(root, &path, files);
-            } else {
-                let name = path.strip_prefix(root).expect("it is below").to_string_lossy().into_owned();
-                files.insert(name, std::fs::read_to_string(&path).expect("fixtures are text"));
-            }
-        }
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tasks").join(name).join("repo");
-    let mut files = Files::new();
-    collect(&root, &root, &mut files);
-    files
-}
 
 fn line_of(files: &Files, file: &str, text: &str) -> Option<u32> {
     let position = files[file].lines().position(|line| line.contains(text))?;
@@ -233,11 +116,15 @@ fn gcc_names_a_field_a_header_and_a_function() {
     assert!(desk.files["src/words.c"].contains("#include <ctype.h>\n#include <stdlib.h>\n"));
 }
 
+/// The text for people: what it underlines has lost the blank at its end.
 fn rust_text(files: &Files) -> Option<Report> {
-    rust_json(files).map(|mut report| {
-        report.diagnostics.iter_mut().for_each(|found| found.suggestions.clear());
-        report
-    })
+    let mut report = rust_json(files)?;
+    for edit in report.diagnostics.iter_mut().flat_map(|found| &mut found.suggestions).flat_map(|all| &mut all.edits) {
+        if let Edit::Replace { replacement, .. } = edit {
+            replacement.truncate(replacement.trim_end().len());
+        }
+    }
+    Some(report)
 }
 
 /// rustc says everything at once, and twice: for the library and for its tests.
@@ -267,7 +154,7 @@ fn rust_json(files: &Files) -> Option<Report> {
 
 #[test]
 fn rustc_is_asked_for_exact_places_and_mended_in_one_go() {
-    let mut desk = Desk { exact: &rust_json, ..Desk::new(fixture("rust_shipping"), &rust_text) };
+    let mut desk = Desk::new(fixture("rust_shipping"), &rust_text).with_exact(&rust_json);
     assert_eq!(desk.play(), End::Submitted);
     assert_eq!(
         desk.log,
@@ -289,7 +176,7 @@ fn rustc_is_asked_for_exact_places_and_mended_in_one_go() {
 #[test]
 fn a_rust_error_without_any_suggestion_is_asked_about_once() {
     let mismatch = |_: &Files| report(vec![error("rustc", "src/lib.rs", Some(1), 1, "mismatched types")]);
-    let mut desk = Desk { exact: &mismatch, ..Desk::new(fixture("rust_shipping"), &mismatch) };
+    let mut desk = Desk::new(fixture("rust_shipping"), &mismatch).with_exact(&mismatch);
     let End::GaveUp(text) = desk.play() else { panic!("nothing was suggested") };
     assert_eq!(desk.log.len(), 1, "{:?}", desk.log);
     assert!(text.ends_with("suggest nothing for what is left:\n- src/lib.rs:1: mismatched types"), "{text}");
@@ -320,6 +207,96 @@ fn go_refuses_two_imports_and_knows_a_field_by_another_case() {
     assert_eq!(desk.play(), End::Submitted);
     assert_eq!((desk.red_runs, desk.edits()), (1, 3));
     assert!(desk.files["cmd/ledger/main.go"].contains("\t\"fmt\"\n\t\"os\"\n\n\t\"example.com"));
+}
+
+/// All that tsc says at once. Where the import is misspelt, it takes the right name for the mistake elsewhere.
+fn ts_schedule(files: &Files) -> Option<Report> {
+    let mut found = Vec::new();
+    let mut add = |file: &str, text: &str, column, code: &str, message: &str| {
+        if let Some(line) = line_of(files, file, text) {
+            let code = Some(code.to_owned());
+            found.push(Diagnostic { code, ..error("tsc", file, Some(line), column, message) });
+        }
+    };
+    let lenght = "Property 'lenght' does not exist on type 'string[]'. Did you mean 'length'?";
+    add("src/format.ts", "ranges.lenght", 31, "TS2551", lenght);
+    let seperator = "Object literal may only specify known properties, but 'seperator' does not exist in type \
+                     'FormatOptions'. Did you mean to write 'separator'?";
+    add("src/format.ts", "{ seperator:", 37, "TS2561", seperator);
+    let used = "Cannot find name 'weekdays'. Did you mean 'weekdys'?";
+    if files["src/parse.ts"].contains("weekdys }") {
+        add("src/parse.ts", "const from = weekdays", 16, "TS2552", used);
+        add("src/parse.ts", "const to = weekdays", 14, "TS2552", used);
+        let implicit = "Parameter 'day' implicitly has an 'any' type.";
+        add("src/parse.ts", "const to = weekdays", 34, "TS7006", implicit);
+        add("src/parse.ts", "return weekdays", 10, "TS2552", used);
+        let imported = "'\"./time.js\"' has no exported member named 'weekdys'. Did you mean 'weekdays'?";
+        add("src/parse.ts", "weekdys }", 47, "TS2724", imported);
+    }
+    report(found)
+}
+
+#[test]
+fn a_misspelt_import_is_mended_and_not_what_it_broke() {
+    let mut desk = Desk::new(fixture("ts_schedule"), &ts_schedule);
+    assert_eq!(desk.play(), End::Submitted);
+    assert_eq!((desk.red_runs, desk.edits()), (0, 3), "{:?}", desk.log);
+    assert!(desk.files["src/parse.ts"].contains("type Weekday, weekdays }"));
+    assert!(!desk.files["src/parse.ts"].contains("weekdys"));
+}
+
+/// What cargo's JSON says of the crate, each change with the text it is for.
+fn rust_clippy(files: &Files) -> Option<Report> {
+    let mut found = Vec::new();
+    let mut add = |file: &str, lint: &str, applicability, changes: &[(&str, &str)]| {
+        let edits: Option<Vec<Edit>> = changes.iter().map(|(old, new)| span(files, file, old, new)).collect();
+        if let Some(edits) = edits {
+            let mut diagnostic = error("clippy", file, None, 1, lint);
+            diagnostic.code = Some(lint.to_owned());
+            diagnostic.suggestions = vec![Suggestion { message: "try".into(), applicability, edits }];
+            found.push(diagnostic);
+        }
+    };
+    let (sure, unspecified) = (Applicability::MachineApplicable, Applicability::Unspecified);
+    let value = "Timestamp(self.0.saturating_add_signed(offset_ms))";
+    let returned = format!("return {value}");
+    add("src/cue.rs", "clippy::needless_return", sure, &[(&returned, value), (";\n    }\n\n    /// Reads", "")]);
+    add("src/parse.rs", "clippy::len_zero", sure, &[("block.len() > 0", "!block.is_empty()")]);
+    add("src/parse.rs", "clippy::needless_borrow", sure, &[("&block", "block")]);
+    add("src/lib.rs", "clippy::ptr_arg", unspecified, &[("&mut Vec<Cue>", "&mut [Cue]")]);
+    add("src/lib.rs", "clippy::search_is_some", sure, &[("find(&words).is_some()", "contains(&words)")]);
+    let filtered = "filter(|cue| cue.start <= time && time < cue.end).next()";
+    let sought = "find(|cue| cue.start <= time && time < cue.end)";
+    add("src/lib.rs", "clippy::filter_next", sure, &[(filtered, sought)]);
+    report(found)
+}
+
+/// The span of the first line of `old`, to be replaced; of its first character alone where `old` goes on below.
+fn span(files: &Files, file: &str, old: &str, new: &str) -> Option<Edit> {
+    let at = files[file].find(old)?;
+    let before = &files[file][..at];
+    let line = u32::try_from(before.matches('\n').count() + 1).ok()?;
+    let column = u32::try_from(at - before.rfind('\n').map_or(0, |newline| newline + 1) + 1).ok()?;
+    let length = u32::try_from(old.find('\n').unwrap_or(old.len())).ok()?;
+    let (file, replacement) = (file.to_owned(), new.to_owned());
+    Some(Edit::Replace { file, line, column, end_line: line, end_column: column + length, replacement })
+}
+
+#[test]
+fn clippy_has_all_its_wishes_at_once() {
+    let text = |files: &Files| {
+        let mut report = rust_clippy(files)?;
+        report.diagnostics.iter_mut().for_each(|found| found.suggestions.clear());
+        for found in &mut report.diagnostics {
+            found.line = Some(1);
+        }
+        Some(report)
+    };
+    let mut desk = Desk::new(fixture("rust_clippy"), &text).with_exact(&rust_clippy);
+    assert_eq!(desk.play(), End::Submitted);
+    assert_eq!(desk.log[0], "bash cargo clippy --message-format=json --all-targets --offline -- -D warnings");
+    assert_eq!(desk.red_runs, 0, "{:?}", desk.log);
+    assert!(desk.files["src/cue.rs"].contains("        Timestamp(self.0.saturating_add_signed(offset_ms))\n    }"));
 }
 
 #[test]

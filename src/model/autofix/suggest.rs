@@ -22,7 +22,10 @@ pub(super) struct Finding {
     pub(super) suggestions: Vec<Suggestion>,
 }
 
-/// Errors, tracebacks and failed tests in this order; warnings where there is nothing else.
+/// What a wrong import breaks elsewhere is no mistake of its own.
+const IMPORTS: [&str; 4] = ["no exported member", "cannot import name", "unresolved import", "Cannot find module"];
+
+/// Errors, tracebacks and failed tests in this order, but imports first; warnings where there is nothing else.
 pub(super) fn findings(report: &Report) -> Vec<Finding> {
     let of = |wanted: fn(Option<Severity>) -> bool| {
         report.diagnostics.iter().filter(move |found| wanted(found.severity)).map(from_diagnostic)
@@ -33,6 +36,7 @@ pub(super) fn findings(report: &Report) -> Vec<Finding> {
     if findings.is_empty() {
         findings.extend(of(|severity| severity == Some(Severity::Warning)));
     }
+    findings.sort_by_key(|finding| !IMPORTS.iter().any(|import| finding.what.contains(import)));
     findings
 }
 
@@ -79,14 +83,17 @@ fn derived(diagnostic: &Diagnostic) -> Vec<Suggestion> {
     }
 }
 
-/// The trace and what caused it. The innermost frame that is the project's own is where it can be mended.
+/// The trace and what caused it. The innermost frame that is the project's own is where it can be mended; a name is
+/// missing in the innermost frame of all, or it is not the project's mistake.
 fn from_trace(trace: &Trace) -> Vec<Finding> {
     let chain = std::iter::successors(Some(trace), |trace| trace.cause.as_deref()).take(CAUSES_MAX);
     chain
         .map(|trace| {
             let exception = trace.exception.as_deref().unwrap_or("exception");
             let message = trace.message.as_deref().unwrap_or_default();
-            let frame = trace.frames.iter().find(|frame| frame.file.as_deref().is_some_and(|f| path::own(f).is_some()));
+            let frames_max = if exception == "NameError" { 1 } else { usize::MAX };
+            let mut frames = trace.frames.iter().take(frames_max);
+            let frame = frames.find(|frame| frame.file.as_deref().is_some_and(|file| path::own(file).is_some()));
             let file = frame.and_then(|frame| frame.file.as_deref());
             let line = frame.and_then(|frame| frame.line);
             let suggestions = match file {
@@ -149,6 +156,22 @@ mod tests {
         assert_eq!(findings.len(), 1);
         assert!(matches!(&findings[0].suggestions[0].edits[0], Edit::Substitute { file, line: 7, .. }
             if file == "/workspace/a.py"));
+    }
+
+    #[test]
+    fn a_name_missing_in_other_peoples_code_is_not_added_to_ours() {
+        let frame = |file: &str| Frame { file: Some(file.into()), line: Some(1), ..Default::default() };
+        let mut trace = Trace {
+            language: "python".into(),
+            exception: Some("NameError".into()),
+            message: Some("name 'csv' is not defined. Did you forget to import 'csv'?".into()),
+            frames: vec![frame("/usr/lib/python3/dist-packages/tables.py"), frame("/workspace/a.py")],
+            cause: None,
+        };
+        let suggested = |trace: &Trace| from_trace(trace).iter().map(|found| found.suggestions.len()).sum::<usize>();
+        assert_eq!(suggested(&trace), 0);
+        trace.frames.remove(0);
+        assert_eq!(suggested(&trace), 1);
     }
 
     #[test]

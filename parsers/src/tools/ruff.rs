@@ -1,0 +1,269 @@
+//! ruff: concise, full, grouped, pylint and GitHub's form, JSON and JSON Lines.
+
+use super::flake8::is_code;
+use super::position::Position;
+use super::{Kind, LineShape, Reader, Tool};
+use crate::document::Document;
+use crate::sink::{Evidence, Sink};
+use crate::window::Lines;
+use crate::{Applicability, Diagnostic, Edit, Severity, Suggestion};
+
+pub(super) const TOOL: Tool = Tool {
+    name: "ruff",
+    kind: Kind::Linter,
+    commands: &["ruff check", "ruff"],
+    anchors: &["--> ", ": [", "::error title=ruff ", "::error title=Ruff ", "All checks passed!", "Found ", ".py:"],
+    shapes: &[LineShape::Location],
+    json: &["\"end_location\""],
+    reader: || Box::new(Ruff),
+    ..Tool::DEFAULT
+};
+
+const SNIPPET_LINES_MAX: usize = 400;
+const GROUP_LINES_MAX: usize = 1_900;
+
+struct Ruff;
+
+impl Reader for Ruff {
+    fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
+        let line = lines.first();
+        if line == "All checks passed!" {
+            sink.evidence(Evidence::SaysPassed);
+            return 1;
+        }
+        if line.starts_with("Found ") && (line.ends_with(" errors.") || line.ends_with(" error.")) {
+            let fixable = lines.ahead(1).is_some_and(|next| next.contains(" fixable with ") || next.contains("--fix"));
+            return 1 + usize::from(fixable);
+        }
+        if line.contains("--> ") {
+            return full(lines, sink);
+        }
+        if let Some(rest) = line.strip_prefix("::error title=").filter(|rest| rest.starts_with(['r', 'R'])) {
+            return github(rest, sink);
+        }
+        if let Some(file) = line.strip_suffix(':').filter(|file| is_python(file)) {
+            return group(file, lines, sink);
+        }
+        match concise(line, sink).or_else(|| pylint(line, sink)) {
+            Some(finding) => {
+                sink.diagnostic(finding);
+                1
+            }
+            None => 0,
+        }
+    }
+
+    fn read_document(&mut self, document: &Document<'_>, sink: &mut Sink) -> bool {
+        let messages = document
+            .json::<Vec<Message>>()
+            .or_else(|| document.json::<Message>().map(|message| vec![message]))
+            .unwrap_or_default();
+        let read = !messages.is_empty();
+        for message in messages {
+            sink.diagnostic(message.into_diagnostic());
+        }
+        read
+    }
+}
+
+fn is_python(file: &str) -> bool {
+    [".py", ".pyi", ".ipynb"].iter().any(|extension| file.ends_with(extension))
+}
+
+fn diagnostic(position: Position<'_>, code: &str, message: &str) -> Diagnostic {
+    Diagnostic {
+        severity: Some(Severity::Error),
+        code: Some(code.to_owned()),
+        message: message.strip_prefix("[*] ").unwrap_or(message).trim().to_owned(),
+        file: Some(position.file.to_owned()),
+        line: Some(position.line),
+        column: position.column,
+        ..Diagnostic::default()
+    }
+}
+
+/// `F401 [*] message`, or with names for codes `unused-import: [*] message`.
+fn rule(text: &str) -> Option<(&str, &str)> {
+    let (word, message) = text.split_once(' ')?;
+    match word.strip_suffix(':') {
+        Some(name) => {
+            let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            (is_name && name.contains('-')).then_some((name, message))
+        }
+        None => is_code(word).then_some((word, message)),
+    }
+}
+
+/// `file.py:1:8: F401 [*] message`; flake8 prints the same but for the mark.
+fn concise(line: &str, sink: &Sink) -> Option<Diagnostic> {
+    let (position, rest) = Position::cut(line)?;
+    position.column?;
+    let (code, message) = rule(rest)?;
+    let is_own = sink.expects(TOOL.name) || message.starts_with("[*] ") || code.contains('-');
+    (is_own && (position.is_python() || sink.expects(TOOL.name))).then(|| diagnostic(position, code, message))
+}
+
+/// `file.py:1: [F401] message`
+fn pylint(line: &str, sink: &Sink) -> Option<Diagnostic> {
+    let (position, rest) = Position::cut(line)?;
+    let (code, message) = rest.strip_prefix('[')?.split_once("] ")?;
+    let is_name = code.contains('-') && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let is_own = position.column.is_none() && (is_code(code) || is_name);
+    (is_own && (position.is_python() || sink.expects(TOOL.name))).then(|| diagnostic(position, code, message))
+}
+
+/// ` --> file.py:10:5` under `F401 [*] message`, over the source with its marks.
+fn full(lines: Lines<'_>, sink: &mut Sink) -> usize {
+    let line = lines.first();
+    let Some(place) = line.trim_start().strip_prefix("--> ") else { return 0 };
+    let Some((code, message)) = lines.back(1).and_then(rule) else { return 0 };
+    let with_end = format!("{place}: ");
+    let Some((position, _)) = Position::cut(&with_end) else { return 0 };
+    let mut finding = diagnostic(position, code, message);
+    // One char of gutter more than the arrow's indentation, then the bar.
+    let bar = line.len() - line.trim_start().len() + 1;
+    let mut row = None;
+    let mut read = 1;
+    let mut ended = false;
+    while let Some(text) = lines.ahead(read).filter(|_| read < SNIPPET_LINES_MAX) {
+        let Some((gutter, source)) = text.split_once('|').filter(|(gutter, _)| gutter.chars().count() == bar) else {
+            break;
+        };
+        if let Ok(number) = gutter.trim().parse::<u32>() {
+            row = Some(number);
+        } else if let Some((line, column)) = row.zip(marks_end(source)).filter(|_| !ended) {
+            // Marks under the first line of a span that goes on have no end.
+            finding.end_line = Some(line);
+            finding.end_column = Some(column);
+            ended = true;
+        }
+        read += 1;
+    }
+    if let Some(help) = lines.ahead(read).and_then(|text| text.strip_prefix("help: ")) {
+        finding.related.push(Diagnostic {
+            severity: Some(Severity::Hint),
+            message: help.to_owned(),
+            ..Diagnostic::default()
+        });
+        read += 1;
+    }
+    sink.diagnostic(finding);
+    read
+}
+
+/// The column after the last mark of ` |     ^^^^` or ` | |______^`.
+fn marks_end(source: &str) -> Option<u32> {
+    let text = source.trim_end();
+    let end = text.strip_suffix('^')?;
+    let is_block = text.trim_start().starts_with('|');
+    let marks = text.trim_start_matches([' ', '|', '_', '^']);
+    if !marks.is_empty() {
+        return None;
+    }
+    // After the gutter's bar one blank; a span over several lines has a bar of its own and one more blank.
+    let before = if is_block { 3 } else { 1 };
+    let column = end.chars().count().checked_sub(before)?;
+    u32::try_from(column + 2).ok()
+}
+
+/// `file.py:` over indented `  1:8 F401 [*] message`.
+fn group(file: &str, lines: Lines<'_>, sink: &mut Sink) -> usize {
+    let mut read = 1;
+    while let Some(line) = lines.ahead(read).filter(|line| line.starts_with("  ") && read < GROUP_LINES_MAX) {
+        let entry = line.trim_start().split_once(' ').and_then(|(place, rest)| {
+            let (row, column) = place.split_once(':')?;
+            let (code, message) = rule(rest.trim_start())?;
+            let position = Position { file, line: row.parse().ok()?, column: column.parse().ok(), end: None };
+            Some(diagnostic(position, code, message))
+        });
+        let Some(finding) = entry else { break };
+        sink.diagnostic(finding);
+        read += 1;
+    }
+    if read == 1 { 0 } else { read }
+}
+
+/// `::error title=ruff (F401),file=/src/a.py,line=1,col=8,endLine=1,endColumn=10::a.py:1:8: F401 message`
+fn github(rest: &str, sink: &mut Sink) -> usize {
+    let Some((head, text)) = rest.split_once("::") else { return 0 };
+    let field = |name: &str| head.split(',').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+    let Some((position, rest)) = Position::cut(text) else { return 0 };
+    let Some((code, message)) = rule(rest) else { return 0 };
+    let message = message.split("%0A").next().unwrap_or(message);
+    let mut finding = diagnostic(position, code, message);
+    finding.end_line = field("endLine").and_then(|line| line.parse().ok());
+    finding.end_column = field("endColumn").and_then(|column| column.parse().ok());
+    sink.diagnostic(finding);
+    1
+}
+
+#[derive(serde::Deserialize)]
+struct Message {
+    code: Option<String>,
+    name: Option<String>,
+    filename: String,
+    location: Location,
+    end_location: Location,
+    message: String,
+    fix: Option<Fix>,
+}
+
+#[derive(serde::Deserialize)]
+struct Location {
+    row: u32,
+    column: u32,
+}
+
+#[derive(serde::Deserialize)]
+struct Fix {
+    applicability: String,
+    message: Option<String>,
+    edits: Vec<FixEdit>,
+}
+
+#[derive(serde::Deserialize)]
+struct FixEdit {
+    content: String,
+    location: Location,
+    end_location: Location,
+}
+
+impl Message {
+    fn into_diagnostic(self) -> Diagnostic {
+        let file = self.filename;
+        let suggestions = self.fix.into_iter().map(|fix| Suggestion {
+            message: fix.message.unwrap_or_else(|| "apply the fix".to_owned()),
+            applicability: match fix.applicability.as_str() {
+                "safe" => Applicability::MachineApplicable,
+                "unsafe" => Applicability::MaybeIncorrect,
+                _ => Applicability::Unspecified,
+            },
+            edits: fix.edits.into_iter().map(|edit| edit.into_edit(&file)).collect(),
+        });
+        Diagnostic {
+            severity: Some(Severity::Error),
+            suggestions: suggestions.collect(),
+            code: self.code.or(self.name),
+            message: self.message,
+            line: Some(self.location.row),
+            column: Some(self.location.column),
+            end_line: Some(self.end_location.row),
+            end_column: Some(self.end_location.column),
+            file: Some(file),
+            ..Diagnostic::default()
+        }
+    }
+}
+
+impl FixEdit {
+    fn into_edit(self, file: &str) -> Edit {
+        Edit::Replace {
+            file: file.to_owned(),
+            line: self.location.row,
+            column: self.location.column,
+            end_line: self.end_location.row,
+            end_column: self.end_location.column,
+            replacement: self.content,
+        }
+    }
+}
