@@ -114,7 +114,7 @@ impl House {
     /// `greenroom ARGS`, after which nothing of this installation may be left on the engine.
     fn greenroom(&self, args: &[&str]) -> Finished {
         let finished = self.environment.greenroom(args);
-        self.assert_nothing_left();
+        self.assert_nothing_left_after(&finished);
         finished
     }
 
@@ -175,11 +175,15 @@ impl House {
 
     /// No container, and no run whose journal has no end.
     fn assert_nothing_left(&self) {
+        self.assert_nothing_left_after(&"it ended");
+    }
+
+    fn assert_nothing_left_after(&self, what: &dyn std::fmt::Display) {
         let left: Vec<_> = self.containers().into_iter().map(|container| container.name).collect();
-        assert!(left.is_empty(), "containers were left: {left:?}");
+        assert!(left.is_empty(), "containers were left: {left:?} after {what}");
         for run in greenroom::store::list_runs(&self.environment.state()).expect("the state folder") {
             let last = self.events(run.as_str()).pop();
-            assert!(matches!(last, Some(Event::Finished { .. })), "run {run} has no end: {last:?}");
+            assert!(matches!(last, Some(Event::Finished { .. })), "run {run} has no end: {last:?} after {what}");
         }
     }
 }
