@@ -9,6 +9,7 @@ use greenroom_parsers::Parser;
 
 use super::interrupt::Interrupt;
 use super::run::SandboxArgs;
+use super::task_folder::TaskFolder;
 use super::{Context, Format, FormatArgs, engine, prepare, toolchain, values};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
@@ -63,7 +64,8 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
     let format = args.format.format();
     let paths = context.paths()?;
     let typed = Typed { image: args.sandbox.image.clone(), env: args.sandbox.env.clone(), ..Typed::default() };
-    let config = RunConfig::resolve(&args.repo, typed, FileConfig::load(&paths.config_file)?)?;
+    let repo = TaskFolder::open(&args.repo)?.map_or(args.repo, |task| task.repo());
+    let config = RunConfig::resolve(&repo, typed, FileConfig::load(&paths.config_file)?)?;
     let chosen = toolchain::choose(&config.repo, config.image.as_deref())?;
     prepare::tell_image(&chosen, &mut context.printer)?;
     let data = args.sandbox.data.as_deref().map(prepare::data_folder).transpose()?;

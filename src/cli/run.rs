@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::interrupt::Interrupt;
+use super::task_folder::TaskFolder;
 use super::watch::Watch;
 use super::{Context, Format, FormatArgs, engine, found, prepare, values};
 use crate::agent::{self, Parts, Settings};
@@ -34,7 +35,7 @@ Examples:
 
 The repository itself is never changed: look at the patch with `greenroom diff last`, take it with `greenroom apply last`.")]
 pub struct RunArgs {
-    /// The repository
+    /// The repository, or a task folder (`task.toml` beside `repo/`)
     #[arg(long, value_name = "DIR", default_value = ".")]
     repo: PathBuf,
     /// What to do; `-` reads it from stdin. Without it: make the checks pass
@@ -132,20 +133,27 @@ fn resolve(args: RunArgs, context: &Context) -> Result<Job> {
     if let Some(timeout) = args.check_timeout {
         file.check_timeout = Some(crate::config::TypedDuration(timeout));
     }
+    let task = TaskFolder::open(&args.repo)?;
     let typed = Typed {
         model: args.model,
-        image: args.sandbox.image.clone(),
+        image: args.sandbox.image.clone().or_else(|| task.as_ref().map(|task| task.toolchain.clone())),
         steps: args.steps,
         tokens_max: args.tokens_max,
         cost_usd_max: args.cost_usd_max,
         time_max: args.time_max,
         env: args.sandbox.env.clone(),
     };
-    let config = RunConfig::resolve(&args.repo, typed, file)?;
+    let repo = task.as_ref().map_or(args.repo, TaskFolder::repo);
+    let config = RunConfig::resolve(&repo, typed, file)?;
     let instruction = args.task.map(instruction).transpose()?;
+    let instruction = instruction.or_else(|| task.as_ref()?.instruction.clone());
+    let checks = match task {
+        Some(task) if args.checks.is_empty() => task.checks,
+        Some(_) | None => args.checks,
+    };
     let model = engine::model(config.model.as_deref())?;
     let format = args.format.format();
-    Ok(Job { config, sandbox: args.sandbox, instruction, checks: args.checks, model, format })
+    Ok(Job { config, sandbox: args.sandbox, instruction, checks, model, format })
 }
 
 /// The user's words; from stdin only where `-` asks for it.

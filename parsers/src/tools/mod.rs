@@ -35,12 +35,19 @@ use crate::window::Lines;
 
 mod flake8;
 mod gcc;
+mod go_build;
+mod go_panic;
+mod go_test;
+mod go_test_json;
+mod java_stack;
+mod javac;
 mod ld;
 mod libtest;
 mod mypy;
 mod place;
 mod position;
 mod pylint;
+mod pyright;
 mod pytest;
 mod python;
 mod ruff;
@@ -64,9 +71,17 @@ pub(crate) const TOOLS: &[Tool] = &[
     unittest::TOOL,
     python::TOOL,
     pylint::TOOL,
+    pyright::TOOL,
     ruff::TOOL,
     flake8::TOOL,
     tsc::TOOL,
+    go_test_json::TOOL,
+    go_test::TOOL,
+    go_panic::TOOL,
+    go_build::TOOL,
+    go_build::VET,
+    java_stack::TOOL,
+    javac::TOOL,
 ];
 
 /// What the engine must know about a tool.
