@@ -22,6 +22,7 @@ fn assert_refused(house: &House, finished: &Finished, code: i32, object: &str) {
 fn refused(args: &[&str], code: i32, object: &str) {
     let Some(house) = House::open() else { return };
     house.small_repository();
+    house.environment.write("notes/read.me", "No program here.");
     std::fs::create_dir(house.environment.root().join("empty")).expect("a folder");
     let finished = house.greenroom(&[&["run"], args].concat());
     assert_refused(&house, &finished, code, object);
@@ -49,12 +50,12 @@ fn a_task_on_an_empty_folder() {
 
 #[test]
 fn a_repository_without_manifest_image_and_check() {
-    refused(&["--repo", "repo"], 2, "repo");
+    refused(&["--repo", "notes"], 2, "notes");
 }
 
 #[test]
 fn a_repository_without_any_check() {
-    refused(&["--repo", "repo", "--image", "python"], 2, "check");
+    refused(&["--repo", "notes", "--image", "python"], 2, "no check");
 }
 
 #[test]
@@ -64,7 +65,11 @@ fn a_model_nobody_serves() {
 
 #[test]
 fn a_script_that_is_not_there() {
-    refused(&["--repo", "repo", "--image", "python", "--check", CHECK, "--model", "scripted:absent.jsonl"], 2, "absent");
+    refused(
+        &["--repo", "repo", "--image", "python", "--check", CHECK, "--model", "scripted:absent.jsonl"],
+        2,
+        "absent",
+    );
 }
 
 #[test]

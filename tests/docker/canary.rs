@@ -60,7 +60,8 @@ fn the_hosts_secrets_are_nowhere_and_the_search_can_see() {
     let repo = house.small_repository();
     house.environment.write("repo/planted.txt", &planted.0);
 
-    let args = ["run", "--repo", text(&repo), "--image", "python", "--check", CHECK, "--model", "openai/scripted", "--json"];
+    let args =
+        ["run", "--repo", text(&repo), "--image", "python", "--check", CHECK, "--model", "openai/scripted", "--json"];
     // A file, not a pipe: nobody reads while it runs.
     let printed = house.environment.root().join("printed.txt");
     let file = std::fs::File::create(&printed).expect("a file");
@@ -81,7 +82,8 @@ fn the_hosts_secrets_are_nowhere_and_the_search_can_see() {
 
     let inside = printed_by(&house, 0);
     let kept = kept(&house);
-    let bodies: String = upstream.requests().iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect();
+    let bodies: String =
+        upstream.requests().iter().map(|request| String::from_utf8_lossy(&request.body).into_owned()).collect();
     let image = house.events("last").into_iter().find_map(|event| match event {
         Event::SandboxStarted { image_digest, .. } => Some(image_digest),
         _ => None,
@@ -105,6 +107,7 @@ fn the_hosts_secrets_are_nowhere_and_the_search_can_see() {
         assert!(content.contains(&planted.0), "the search does not see into {place}: {content}");
     }
     assert!(inside.contains("searched") && inspected.contains("greenroom.owner") && image.contains("sha256:"));
-    let used = upstream.requests().iter().all(|request| request.header("authorization") == Some(&format!("Bearer {}", key.0)));
+    let used =
+        upstream.requests().iter().all(|request| request.header("authorization") == Some(&format!("Bearer {}", key.0)));
     assert!(used, "the key was used");
 }

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::canary::{self, Canary};
 use super::House;
+use super::canary::{self, Canary};
 
 #[test]
 fn remotes_hooks_links_and_pipes_stay_outside_and_the_run_works() {
@@ -13,10 +13,13 @@ fn remotes_hooks_links_and_pipes_stay_outside_and_the_run_works() {
     let repo = house.small_repository();
     let (remote, hook, linked, seen) = (Canary::new(), Canary::new(), Canary::new(), Canary::new());
     let sh = |script: &str| {
-        let status = Command::new("sh").args(["-ec", script]).current_dir(&repo).env("HOME", house.environment.root()).status();
+        let status =
+            Command::new("sh").args(["-ec", script]).current_dir(&repo).env("HOME", house.environment.root()).status();
         assert!(status.expect("sh starts").success(), "{script}");
     };
-    sh("git init --quiet . && git -c user.name=a -c user.email=a@b add . && git -c user.name=a -c user.email=a@b commit --quiet -m first");
+    sh(
+        "git init --quiet . && git -c user.name=a -c user.email=a@b add . && git -c user.name=a -c user.email=a@b commit --quiet -m first",
+    );
     sh(&format!("git remote add origin https://user:{}@example.invalid/repo.git", remote.0));
     house.environment.write("repo/.git/hooks/pre-commit", &format!("#!/bin/sh\necho {}\n", hook.0));
     house.environment.write("outside/secret.txt", &linked.0);
@@ -37,7 +40,19 @@ fn remotes_hooks_links_and_pipes_stay_outside_and_the_run_works() {
         assert!(!kept.contains(&canary.0), "{what} is in the journal or a blob");
     }
     assert!(inside.contains(&seen.0) && kept.contains(&seen.0), "the search sees what is there");
+    assert!(run.finished.stderr.contains("folder (a link to outside the repository)"), "{}", run.finished);
     let looked = canary::printed_by(&house, 1);
     assert!(looked.contains("passwd -> /etc/passwd") && !looked.contains("pipe"), "{looked}");
     assert_eq!(run.result["files_changed"], json!(["calc.py"]));
+}
+
+#[test]
+fn a_link_that_the_agent_makes_to_the_outside_stays_out_of_the_patch() {
+    let Some(house) = House::open() else { return };
+    let cure = json!({"path": "calc.py", "old_string": "a - b", "new_string": "a + b"});
+    let links = json!({"command": "ln -s ../outside out && ln -s calc.py in"});
+    let model = house.script(&[&[("bash", links), ("edit_file", cure), ("submit", json!({}))]]);
+    let run = house.run_small(&model, &[]);
+    assert_eq!(run.ended(), ("verified", 0), "{}", run.finished);
+    assert_eq!(run.result["files_changed"], json!(["calc.py", "in"]));
 }

@@ -38,11 +38,8 @@ fn a_cure_in_an_ignored_file_is_not() {
     let Some(house) = House::open() else { return };
     house.environment.write("repo/.gitignore", "local.py\n");
     house.environment.write("repo/uses_local.py", "import local\nassert local.READY\n");
-    let run = play(
-        &house,
-        "python3 uses_local.py",
-        ("write_file", json!({"path": "local.py", "content": "READY = True\n"})),
-    );
+    let run =
+        play(&house, "python3 uses_local.py", ("write_file", json!({"path": "local.py", "content": "READY = True\n"})));
     assert_seen_through(&house, &run);
 }
 
@@ -104,6 +101,7 @@ fn one_red_check_of_two_is_not() {
     let model = house.script(&[&[("edit_file", cure), ("submit", submit())]]);
     let run = house.run_small(&model, &["--check", CHECK, "--check", "test -f absent"]);
     assert_eq!(run.ended(), ("unverified", 3), "{}", run.finished);
-    let last: Vec<&Value> = run.result["checks"].as_array().expect("checks").iter().map(|check| &check["final"]).collect();
+    let last: Vec<&Value> =
+        run.result["checks"].as_array().expect("checks").iter().map(|check| &check["final"]).collect();
     assert_eq!(last, ["passed", "error"], "{}", run.finished);
 }

@@ -14,7 +14,8 @@ fn kill_9_leaves_no_container_and_no_volume_after_the_lease() {
     let repo = house.small_repository();
     let args = ["run", "--repo", text(&repo), "--image", "python", "--check", CHECK, "--model", &model, "--json"];
     let mut runner = house.environment.command(&args);
-    let mut runner = runner.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("it starts");
+    let mut runner =
+        runner.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("it starts");
     wait_for("the call in the journal", 60, || {
         let journal = RunDir::find(&house.environment.state(), "last").ok()?.journal().ok()?;
         let last = journal.records.into_iter().next_back()?;

@@ -101,10 +101,8 @@ impl House {
     /// A model that plays these turns, each a list of calls.
     fn script(&self, turns: &[&[(&str, Value)]]) -> String {
         let line = |calls: &&[(&str, Value)]| {
-            let content: Vec<Value> = calls
-                .iter()
-                .map(|(name, input)| json!({"type": "tool_use", "name": name, "input": input}))
-                .collect();
+            let content: Vec<Value> =
+                calls.iter().map(|(name, input)| json!({"type": "tool_use", "name": name, "input": input})).collect();
             json!({"content": content}).to_string()
         };
         let text: Vec<String> = turns.iter().map(line).collect();

@@ -27,7 +27,8 @@ fn assert_verified_by(house: &House, model: &str) {
 
 /// A turn as a stream of Messages events.
 fn messages(turn: &Turn) -> Reply {
-    let mut events = vec![json!({"type": "message_start", "message": {"usage": {"input_tokens": 90, "output_tokens": 1}}})];
+    let mut events =
+        vec![json!({"type": "message_start", "message": {"usage": {"input_tokens": 90, "output_tokens": 1}}})];
     let blocks = turn.calls.iter().enumerate().map(|(index, (name, input))| {
         let start = json!({"type": "tool_use", "id": format!("toolu_{name}"), "name": name, "input": {}});
         let delta = json!({"type": "input_json_delta", "partial_json": input.to_string()});

@@ -33,8 +33,19 @@ fn mistakes_are_answered_and_the_run_goes_on_to_verified() {
     assert_eq!(run.result["summary"], "It adds now.");
 
     let answers = house.answers();
-    let told: Vec<&str> = answers.iter().filter(|answer| answer.is_error).map(|answer| answer.content.as_str()).collect();
-    let words = ["unknown field `cmd`", "not JSON", "no tool `rm`", "absent.py", "", "3 times", "does not occur", "absent", "("];
+    let told: Vec<&str> =
+        answers.iter().filter(|answer| answer.is_error).map(|answer| answer.content.as_str()).collect();
+    let words = [
+        "unknown field `cmd`",
+        "not JSON",
+        "no tool `rm`",
+        "absent.py",
+        "",
+        "3 times",
+        "does not occur",
+        "absent",
+        "(",
+    ];
     assert_eq!(told.len(), words.len(), "{told:#?}");
     for (told, word) in told.iter().zip(words) {
         assert!(told.contains(word), "{told} lacks {word}");
