@@ -94,6 +94,30 @@ impl Launcher for DockerLauncher {
         .await?;
         // From here on the container goes with this value, however the start ends.
         let container = Container::new(docker.clone(), created.id);
+        match self.open(&container, &profile, spec, tree).await {
+            Ok((link, facts)) => Ok(Box::new(DockerSandbox { link, container, facts, env: spec.env.clone() })),
+            Err(error) => {
+                // Waited for: one that was never started has no lease that would end it after this process has gone.
+                if let Err(error) = container.remove().await {
+                    tracing::warn!(%error, container = container.id, "could not remove a sandbox that did not start");
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl DockerLauncher {
+    /// Fills a created container, starts it and looks at its confinement.
+    async fn open(
+        &self,
+        container: &Container,
+        profile: &Profile,
+        spec: &SandboxSpec,
+        tree: TarStream,
+    ) -> Result<(Link, SandboxFacts), SandboxError> {
+        let docker = &self.engine.docker;
+        let failed = |detail| SandboxError::Start { detail };
         let inspected = within(
             "inspect container",
             CALL,
@@ -102,9 +126,9 @@ impl Launcher for DockerLauncher {
         )
         .await?;
         profile.verify_created(&inspected)?;
-        self.upload(&container, WORKSPACE, tree).await?;
+        self.upload(container, WORKSPACE, tree).await?;
         if let Some(folder) = &spec.data {
-            self.upload(&container, DATA, data::tar_of(folder.clone())).await?;
+            self.upload(container, DATA, data::tar_of(folder.clone())).await?;
         }
         let streams =
             AttachContainerOptions { stdin: true, stdout: true, stderr: true, stream: true, ..Default::default() };
@@ -124,11 +148,9 @@ impl Launcher for DockerLauncher {
             image: spec.image.clone(),
             hardening: serde_json::to_value(&ack.hardening).expect("facts are plain data"),
         };
-        Ok(Box::new(DockerSandbox { link, container, facts, env: spec.env.clone() }))
+        Ok((link, facts))
     }
-}
 
-impl DockerLauncher {
     /// Fills a volume of the created container. The engine answers only at the end, so what is watched is whether it
     /// still takes something.
     async fn upload(&self, container: &Container, path: &str, tar: TarStream) -> Result<(), SandboxError> {
