@@ -33,6 +33,8 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod eslint;
+mod eslint_json;
 mod gcc;
 mod go_build;
 mod go_panic;
@@ -42,6 +44,7 @@ mod java_stack;
 mod javac;
 mod ld;
 mod libtest;
+mod maven;
 mod place;
 mod rust_panic;
 mod rustc;
@@ -61,8 +64,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     go_test_json::TOOL,
     go_test::TOOL,
     go_panic::TOOL,
+    eslint_json::TOOL,
+    eslint::TOOL,
     go_build::TOOL,
     go_build::VET,
+    maven::TOOL,
     java_stack::TOOL,
     javac::TOOL,
 ];
