@@ -24,12 +24,7 @@ impl Reader for JavaStack {
     fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
         // The exception stands above its first frame; a message may take several lines.
         if let Some(rest) = thread(lines.first()) {
-            let frames = (1..MESSAGE_LINES_MAX).find(|&n| lines.ahead(n).is_some_and(|line| frame(line).is_some()));
-            let Some(at) = frames else { return 0 };
-            let (exception, first) = exception(rest).unwrap_or((rest, None));
-            let mut message = first.map(str::to_owned);
-            add_lines(&mut message, (1..at).filter_map(|n| lines.ahead(n)));
-            let (trace, read) = trace(lines, at, exception, message);
+            let Some((trace, read)) = below(lines, 0, rest) else { return 0 };
             sink.evidence(Evidence::Crashed);
             sink.trace(trace);
             return read;
@@ -49,6 +44,16 @@ impl Reader for JavaStack {
         sink.trace(trace);
         read
     }
+}
+
+/// The exception `head`, told on line `at`, with the frames below it; and the line after them.
+pub(super) fn below(lines: Lines<'_>, at: usize, head: &str) -> Option<(Trace, usize)> {
+    let frames =
+        (at + 1..at + MESSAGE_LINES_MAX).find(|&n| lines.ahead(n).is_some_and(|line| frame(line).is_some()))?;
+    let (exception, first) = exception(head).unwrap_or((head, None));
+    let mut message = first.map(str::to_owned);
+    add_lines(&mut message, (at + 1..frames).filter_map(|n| lines.ahead(n)));
+    Some(trace(lines, frames, exception, message))
 }
 
 /// `Exception in thread "main" rest`

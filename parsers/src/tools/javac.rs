@@ -49,6 +49,10 @@ impl Reader for Javac {
             }
         }
         self.seen = true;
+        if found.line.is_none() && found.message == "warnings found and -Werror specified" {
+            sink.evidence(Evidence::SaysError);
+            return read;
+        }
         self.read_errors |= found.severity == Some(Severity::Error);
         sink.diagnostic(found);
         read

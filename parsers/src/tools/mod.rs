@@ -33,7 +33,12 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+<<<<<<< HEAD
 mod flake8;
+=======
+mod eslint;
+mod eslint_json;
+>>>>>>> parsers-js
 mod gcc;
 mod go_build;
 mod go_panic;
@@ -43,7 +48,11 @@ mod java_stack;
 mod javac;
 mod ld;
 mod libtest;
+<<<<<<< HEAD
 mod mypy;
+=======
+mod maven;
+>>>>>>> parsers-js
 mod place;
 mod position;
 mod pylint;
@@ -78,8 +87,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     go_test_json::TOOL,
     go_test::TOOL,
     go_panic::TOOL,
+    eslint_json::TOOL,
+    eslint::TOOL,
     go_build::TOOL,
     go_build::VET,
+    maven::TOOL,
     java_stack::TOOL,
     javac::TOOL,
 ];
