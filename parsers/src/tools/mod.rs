@@ -35,6 +35,7 @@ use crate::window::Lines;
 
 mod flake8;
 mod gcc;
+mod junit_xml;
 mod ld;
 mod libtest;
 mod mypy;
@@ -49,6 +50,7 @@ mod rustc;
 mod rustc_json;
 mod tsc;
 mod unittest;
+mod xml;
 
 /// In the order in which a line is offered: specific formats before general ones.
 pub(crate) const TOOLS: &[Tool] = &[
@@ -67,6 +69,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     ruff::TOOL,
     flake8::TOOL,
     tsc::TOOL,
+    junit_xml::TOOL,
 ];
 
 /// What the engine must know about a tool.
