@@ -1,6 +1,7 @@
 //! Test results as XML: JUnit in its dialects (Surefire, pytest, jest-junit, GoogleTest), xUnit.net, NUnit 2 and 3, TRX.
 
 mod failure;
+mod lint;
 mod outcome;
 
 use std::collections::HashMap;
@@ -76,6 +77,10 @@ struct Case {
     reason: String,
     failure_type: Option<String>,
     trx_id: Option<String>,
+    /// Of a linter's finding.
+    column: Option<u32>,
+    severity: Option<String>,
+    package: Option<(String, String)>,
     /// A group of data-driven results, each of which is a test.
     is_group: bool,
 }
@@ -91,6 +96,8 @@ struct Run {
     totals: Option<Totals>,
     /// Errors of whole suites, outside any test: a set-up that failed.
     broken_suites: u64,
+    /// `org.<linter>` and the file, where the suite is one file's findings.
+    package: Option<(String, String)>,
     /// TRX: test id to class.
     classes: HashMap<String, String>,
     trx_ids: Vec<String>,
@@ -133,6 +140,10 @@ impl Run {
         } else if tag.name == "testsuites" && tag.get("name").is_some_and(|name| name == "AllTests") {
             self.dialect = Dialect::GoogleTest;
         }
+        if tag.name == "testsuite" {
+            let package = tag.get("package").filter(|package| package.starts_with("org."));
+            self.package = package.map(String::from).zip(tag.get("name").map(String::from));
+        }
         // The outermost suites that say how many tests they have speak for those inside.
         if self.suites == 0
             && let Some(totals) = outcome::totals(tag)
@@ -150,7 +161,13 @@ impl Run {
             parent.is_group = true;
         }
         let attribute = |name: &str| tag.get(name).map(String::from);
-        let mut case = Case { class: outcome::class(tag), trx_id: attribute("testId"), ..Case::default() };
+        let mut case = Case {
+            class: outcome::class(tag),
+            trx_id: attribute("testId"),
+            column: tag.position("column"),
+            package: self.package.clone(),
+            ..Case::default()
+        };
         let name = ["fullname", "testName", "name"].into_iter().find_map(attribute).unwrap_or_default();
         case.test = TestCase {
             id: name,
@@ -196,6 +213,9 @@ impl Run {
             "message" | "Message" => self.field = Some(Field::Message),
             "stack-trace" | "StackTrace" => self.field = Some(Field::Stack),
             "reason" => self.field = Some(Field::Reason),
+            "property" if tag.get("name").is_some_and(|name| name == "severity") => {
+                case.severity = tag.get("value").map(String::from);
+            }
             _ => self.field = None,
         }
     }
@@ -232,6 +252,14 @@ impl Run {
 
     fn report(mut self, sink: &mut Sink) {
         let mut counted = Totals::default();
+        let findings: Option<Vec<_>> = self
+            .done
+            .iter()
+            .map(|case| case.package.as_ref().and_then(|(package, file)| lint::finding(case, package, file)))
+            .collect();
+        if let Some(findings) = findings.filter(|findings| !findings.is_empty()) {
+            return findings.into_iter().for_each(|found| sink.diagnostic(found));
+        }
         sink.evidence(Evidence::RunStarted);
         for mut case in self.done {
             if self.dialect == Dialect::Plain && failure::looks_like_googletest(&case.body) {

@@ -33,21 +33,29 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod checkstyle;
+mod code_climate;
+mod dart_json;
 mod flake8;
 mod gcc;
+mod gcc_json;
 mod junit_xml;
 mod ld;
 mod libtest;
+mod log_commands;
 mod mypy;
 mod place;
 mod position;
 mod pylint;
 mod pytest;
 mod python;
+mod rdjson;
 mod ruff;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
+mod sarif;
+mod tap;
 mod tsc;
 mod unittest;
 mod xml;
@@ -70,6 +78,14 @@ pub(crate) const TOOLS: &[Tool] = &[
     flake8::TOOL,
     tsc::TOOL,
     junit_xml::TOOL,
+    checkstyle::TOOL,
+    sarif::TOOL,
+    gcc_json::TOOL,
+    code_climate::TOOL,
+    rdjson::TOOL,
+    dart_json::TOOL,
+    log_commands::TOOL,
+    tap::TOOL,
 ];
 
 /// What the engine must know about a tool.
