@@ -71,14 +71,6 @@ impl fmt::Display for BlobId {
 #[serde(transparent)]
 pub struct CallToken(pub u64);
 
-impl CallToken {
-    /// For the commands of a call that runs several: no step has a number that these could meet.
-    pub fn part(self, index: usize) -> CallToken {
-        const STEP_BITS: u32 = 40;
-        CallToken(self.0 ^ ((index as u64) << STEP_BITS))
-    }
-}
-
 impl fmt::Display for CallToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)

@@ -54,14 +54,8 @@ pub async fn run_checks(
     timeout: Duration,
 ) -> Result<Vec<CheckResult>, ToolFailure> {
     let mut results = Vec::with_capacity(checks.len());
-<<<<<<< HEAD
     for (part, check) in (0..).zip(checks) {
         let request = ExecRequest { part, ..ExecRequest::shell(token, &check.command, timeout) };
-=======
-    for (index, check) in checks.iter().enumerate() {
-        // The sandbox refuses a token that it has seen: each command needs one of its own.
-        let request = ExecRequest::shell(token.part(index), &check.command, timeout);
->>>>>>> e2e
         let ran = run_in(sandbox, &request, &check.command).await?;
         if ran.output.outcome == Outcome::SandboxLost {
             return Err(SandboxError::Lost { detail: format!("while `{}` ran", check.command) }.into());
