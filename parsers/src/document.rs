@@ -135,10 +135,26 @@ fn xml_end(text: &str, limit: usize) -> End<'_> {
     {
         return End::At { end: at + close + 1, root: Some(root) };
     }
-    match memchr::memmem::find(body, format!("</{root}>").as_bytes()) {
-        Some(close) => End::At { end: at + close + root.len() + 3, root: Some(root) },
-        None => End::Cut,
+    // A root may hold elements of its own name (`testsuite`).
+    let (open, shut) = (format!("<{root}"), format!("</{root}>"));
+    let mut opens = memchr::memmem::find_iter(body, open.as_bytes()).skip(1).filter(|at| {
+        let rest = &body[at + open.len()..];
+        let named = rest.first().is_some_and(|b| b.is_ascii_whitespace() || *b == b'>');
+        named && memchr::memchr(b'>', rest).is_none_or(|end| end == 0 || rest[end - 1] != b'/')
+    });
+    let mut next_open = opens.next();
+    let mut depth = 1usize;
+    for close in memchr::memmem::find_iter(body, shut.as_bytes()) {
+        while next_open.is_some_and(|open| open < close) {
+            depth += 1;
+            next_open = opens.next();
+        }
+        depth -= 1;
+        if depth == 0 {
+            return End::At { end: at + close + shut.len(), root: Some(root) };
+        }
     }
+    End::Cut
 }
 
 impl<'a> Document<'a> {
@@ -149,7 +165,6 @@ impl<'a> Document<'a> {
     }
 
     /// The XML text, if it is XML.
-    #[allow(dead_code, reason = "part of the contract with tools")]
     pub(crate) fn xml(&self) -> Option<&'a str> {
         match self {
             Document::Xml { text, .. } => Some(text),

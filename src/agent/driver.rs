@@ -91,7 +91,7 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
         None => Ok(()),
     };
     ended?;
-    stopped.map_err(sandbox_failed)?;
+    stopped?;
     Ok(run.state)
 }
 
@@ -321,7 +321,7 @@ fn no_sandbox() -> SandboxError {
 
 fn failed(failure: ToolFailure) -> Error {
     match failure {
-        ToolFailure::Sandbox(error) => sandbox_failed(error),
+        ToolFailure::Sandbox(error) => error.into(),
         ToolFailure::Store(error) => store_failed(error),
     }
 }
@@ -330,16 +330,4 @@ fn store_failed(error: std::io::Error) -> Error {
     Error::internal("cannot write the run's journal or blobs")
         .because(error)
         .hint("make room on the disk that holds the state folder, or point GREENROOM_HOME elsewhere")
-}
-
-fn sandbox_failed(error: SandboxError) -> Error {
-    let hint = match &error {
-        SandboxError::NoEngine { .. } => "start Docker, or set DOCKER_HOST; `greenroom doctor` says what was tried",
-        SandboxError::Image { .. } => "`greenroom images build` shows the whole build; --image names another image",
-        SandboxError::Hardening { .. } => "`greenroom doctor` shows what this engine supports",
-        SandboxError::Start { .. } | SandboxError::Deadline { .. } => "`greenroom doctor` shows the engine's state",
-        SandboxError::Refused { .. } => "`greenroom show` has the call that could not be carried out",
-        SandboxError::Lost { .. } => "the container ended by itself or was removed; run it again",
-    };
-    Error::no_sandbox(error.to_string()).hint(hint)
 }

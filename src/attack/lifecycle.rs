@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
-    CreateImageOptions, InspectContainerOptions, KillContainerOptions, ListVolumesOptions, RemoveContainerOptions,
-    RemoveImageOptions, TopOptions,
+    CreateContainerOptions, CreateImageOptions, InspectContainerOptions, KillContainerOptions, ListVolumesOptions,
+    RemoveContainerOptions, RemoveImageOptions, TopOptions,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -12,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use super::lab::{Lab, nothing};
 use super::proxy::{Manner, Proxy};
 use super::{Case, Danger, Fault, Found, Group, ensure, runner};
-use crate::sandbox::{Confinement, Engine, Images, SandboxError};
+use crate::sandbox::{Confinement, Engine, Images, SandboxError, reap};
 use crate::task::Outcome;
 
 const fn case(id: &'static str, title: &'static str, run: super::Run) -> Case {
@@ -70,11 +71,34 @@ async fn runner_killed(lab: &Lab) -> Found {
     }
     let gone = started.elapsed();
     bystander.leave().await?;
+    reaped(lab).await?;
     Ok(format!(
-        "gone {:.1} s after the kill (lease {} s), another sandbox unharmed; reaping at the next start and `resume` are not part of this build",
+        "gone {:.1} s after the kill (lease {} s), another sandbox unharmed; a container never started is reaped by its own owner only; `resume` is not tried here",
         gone.as_secs_f32(),
         runner::DOOMED_LEASE.as_secs()
     ))
+}
+
+/// What an owner created and never started goes at its next start; that of an owner with a longer name stays.
+async fn reaped(lab: &Lab) -> Result<(), Fault> {
+    let owner = format!("reaped-{}", crate::id::RunId::generate());
+    let mut made = Vec::new();
+    for owner in [owner.clone(), format!("{owner}x")] {
+        let body = ContainerCreateBody {
+            image: Some(lab.image.image.digest.clone()),
+            labels: Some([("greenroom.owner".to_owned(), owner)].into()),
+            ..Default::default()
+        };
+        made.push(lab.docker.create_container(None::<CreateContainerOptions>, body).await.map_err(refused)?.id);
+    }
+    let removed = reap(&lab.engine, &owner, Duration::ZERO).await;
+    for id in &made {
+        let remove = RemoveContainerOptions { v: true, force: true, ..Default::default() };
+        // The first is gone already.
+        let _ = lab.docker.remove_container(id, Some(remove)).await;
+    }
+    let removed = removed?;
+    ensure(removed == made[..1], || format!("of {made:?}, of which the first was its own, it removed {removed:?}"))
 }
 
 async fn is_there(lab: &Lab, container: &str) -> bool {

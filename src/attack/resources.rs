@@ -56,6 +56,18 @@ except OSError as error:
     print('refused', written, error.errno)
 ";
 
+/// The same with files that have no name any more.
+const FILL_UNNAMED: &str = "
+import os, sys, tempfile
+kept, block = [], b'x' * (1 << 20)
+for _ in range(int(sys.argv[1]) // 8):
+    file = tempfile.TemporaryFile(dir='/workspace', buffering=0)
+    for _ in range(8):
+        file.write(block)
+    kept.append(file)
+print('unlimited')
+";
+
 async fn memory_bomb(lab: &Lab) -> Found {
     let room = lab.room().await?;
     let limit = LIMITS.memory_bytes >> 20;
@@ -200,6 +212,9 @@ async fn disk_fill(lab: &Lab) -> Found {
         stopped.push(format!("{folder} at {used} MiB"));
         room.next_call_works().await?;
     }
+    let unnamed = room.python(FILL_UNNAMED, &[&(3 * LIMITS.disk_bytes >> 20).to_string()]).await?;
+    ensure(unnamed.outcome() == Outcome::DiskLimit, || format!("files without a name: {}", unnamed.summary()))?;
+    room.next_call_works().await?;
     let one = (LIMITS.file_bytes + 1).to_string();
     let sparse = room.python("import os, sys; open('/workspace/one', 'w').truncate(int(sys.argv[1]))", &[&one]).await?;
     ensure(sparse.outcome() != EXITED_WELL, || format!("one file may have more than {} bytes", LIMITS.file_bytes))?;

@@ -12,7 +12,7 @@ use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET, YELLOW};
 use crate::sandbox::{Confinement, Weaker};
 
 #[derive(Debug, Args)]
-pub struct AttackArgs {
+pub(super) struct AttackArgs {
     /// Try what untrusted code would, against this machine's own engine
     #[arg(long)]
     attack: bool,
@@ -62,11 +62,10 @@ struct Summary {
 pub(super) async fn run(args: &AttackArgs, format: Format, context: &mut Context) -> Result<ExitCode> {
     let chosen = choose(&args.only)?;
     let engine = engine::connect().await?;
-    if let Some(runtime) = &args.runtime
-        && !engine.facts().runtimes.contains(runtime)
-    {
+    let known = &engine.engine().facts.runtimes;
+    if let Some(runtime) = args.runtime.as_ref().filter(|runtime| !known.contains(*runtime)) {
         return Err(Error::usage(format!("the engine knows no runtime `{runtime}`"))
-            .hint(format!("it knows {}", engine.facts().runtimes.join(", "))));
+            .hint(format!("it knows {}", known.join(", "))));
     }
     let image = engine.prepare(IMAGE, &mut context.printer).await?;
     let weaker: Weaker = args.weaker.iter().copied().collect();

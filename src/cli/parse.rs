@@ -1,8 +1,8 @@
 //! `greenroom parse`: reads what a tool printed and says what it found. Starts nothing and needs no container.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use greenroom_parsers::{Exit, Parser, Report};
@@ -40,9 +40,9 @@ pub struct ParseArgs {
     /// Read many: each input line is {"id", "tool"?, "command"?, "exit_code"?, "output"}, each output line {"id", "report"}
     #[arg(long, conflicts_with_all = ["tool", "command", "exit_code"])]
     jsonl: bool,
-    /// The file with the output; `-` reads stdin
+    /// The file with the output; `-`, or nothing where something is piped in, reads stdin
     #[arg(value_name = "FILE|-")]
-    file: PathBuf,
+    file: Option<PathBuf>,
 }
 
 /// A longer line of `--jsonl` input is refused rather than kept in memory.
@@ -50,12 +50,13 @@ const LINE_BYTES_MAX: u64 = 1 << 30;
 const PIECE_BYTES: usize = 1 << 18;
 
 pub async fn run(args: ParseArgs, context: &mut Context) -> Result<ExitCode> {
-    let mut input = open(&args.file)?;
+    let file = named(args.file.clone())?;
+    let mut input = open(&file)?;
     if args.jsonl {
-        many(&mut input, &args.file, context)?;
+        many(&mut input, &file, context)?;
         return Ok(ExitCode::Success);
     }
-    let report = read(&mut *input, &args)?;
+    let report = read(&mut *input, &file, &args)?;
     if args.sarif {
         context.printer.json(&greenroom_parsers::to_sarif(&report))?;
     } else if args.junit {
@@ -69,6 +70,17 @@ pub async fn run(args: ParseArgs, context: &mut Context) -> Result<ExitCode> {
     Ok(ExitCode::Success)
 }
 
+fn named(file: Option<PathBuf>) -> Result<PathBuf> {
+    match file {
+        Some(file) => Ok(file),
+        None if io::stdin().is_terminal() => {
+            Err(Error::usage("nothing to parse")
+                .hint("name a file, or pipe the output in: `make 2>&1 | greenroom parse`"))
+        }
+        None => Ok(PathBuf::from("-")),
+    }
+}
+
 fn open(file: &PathBuf) -> Result<Box<dyn BufRead>> {
     if file.as_os_str() == "-" {
         return Ok(Box::new(BufReader::with_capacity(PIECE_BYTES, io::stdin())));
@@ -80,7 +92,7 @@ fn open(file: &PathBuf) -> Result<Box<dyn BufRead>> {
 }
 
 /// Piece by piece: a log may be larger than memory.
-fn read(input: &mut dyn BufRead, args: &ParseArgs) -> Result<Report> {
+fn read(input: &mut dyn BufRead, file: &Path, args: &ParseArgs) -> Result<Report> {
     let exit = args.exit_code.map(Exit::Code);
     let mut parser = Parser::new(args.tool.as_deref(), args.command.as_deref(), exit);
     let mut piece = vec![0; PIECE_BYTES];
@@ -89,7 +101,7 @@ fn read(input: &mut dyn BufRead, args: &ParseArgs) -> Result<Report> {
             Ok(0) => return Ok(parser.finish()),
             Ok(count) => parser.feed(&piece[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::usage(format!("cannot read `{}`", args.file.display())).because(error)),
+            Err(error) => return Err(Error::usage(format!("cannot read `{}`", file.display())).because(error)),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What the integration tests share: an environment of their own, and output that is equal on every machine.
 
+pub(crate) mod litellm;
+pub(crate) mod upstream;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

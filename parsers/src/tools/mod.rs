@@ -33,22 +33,42 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod checkstyle;
+mod code_climate;
+mod dart_json;
+mod eslint;
+mod eslint_json;
 mod flake8;
 mod gcc;
+mod gcc_json;
+mod go_build;
+mod go_panic;
+mod go_test;
+mod go_test_json;
+mod java_stack;
+mod javac;
+mod junit_xml;
 mod ld;
 mod libtest;
+mod log_commands;
+mod maven;
 mod mypy;
 mod place;
 mod position;
 mod pylint;
+mod pyright;
 mod pytest;
 mod python;
+mod rdjson;
 mod ruff;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
+mod sarif;
+mod tap;
 mod tsc;
 mod unittest;
+mod xml;
 
 /// In the order in which a line is offered: specific formats before general ones.
 pub(crate) const TOOLS: &[Tool] = &[
@@ -64,9 +84,29 @@ pub(crate) const TOOLS: &[Tool] = &[
     unittest::TOOL,
     python::TOOL,
     pylint::TOOL,
+    pyright::TOOL,
     ruff::TOOL,
     flake8::TOOL,
     tsc::TOOL,
+    go_test_json::TOOL,
+    go_test::TOOL,
+    go_panic::TOOL,
+    eslint_json::TOOL,
+    eslint::TOOL,
+    go_build::TOOL,
+    go_build::VET,
+    maven::TOOL,
+    java_stack::TOOL,
+    javac::TOOL,
+    junit_xml::TOOL,
+    checkstyle::TOOL,
+    sarif::TOOL,
+    gcc_json::TOOL,
+    code_climate::TOOL,
+    rdjson::TOOL,
+    dart_json::TOOL,
+    log_commands::TOOL,
+    tap::TOOL,
 ];
 
 /// What the engine must know about a tool.

@@ -1,0 +1,176 @@
+//! A pull reader for the XML that tools write: tags, attributes and text, entities resolved. What is broken ends it early.
+
+use std::borrow::Cow;
+
+pub(super) struct Xml<'a> {
+    rest: &'a str,
+}
+
+pub(super) enum Event<'a> {
+    Start(Tag<'a>),
+    End(&'a str),
+    Text(Cow<'a, str>),
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Tag<'a> {
+    pub(super) name: &'a str,
+    attributes: &'a str,
+    /// `<name/>`: no end tag follows.
+    pub(super) empty: bool,
+}
+
+impl<'a> Xml<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { rest: text }
+    }
+}
+
+impl<'a> Iterator for Xml<'a> {
+    type Item = Event<'a>;
+
+    fn next(&mut self) -> Option<Event<'a>> {
+        loop {
+            if self.rest.is_empty() {
+                return None;
+            }
+            if !self.rest.starts_with('<') {
+                let end = self.rest.find('<').unwrap_or(self.rest.len());
+                let (text, rest) = self.rest.split_at(end);
+                self.rest = rest;
+                return Some(Event::Text(unescape(text)));
+            }
+            if let Some(rest) = self.rest.strip_prefix("<![CDATA[") {
+                let (text, rest) = rest.split_once("]]>").unwrap_or((rest, ""));
+                self.rest = rest;
+                return Some(Event::Text(Cow::Borrowed(text)));
+            }
+            if let Some(rest) = self.rest.strip_prefix("<!--") {
+                self.rest = rest.split_once("-->")?.1;
+                continue;
+            }
+            let end = tag_end(self.rest)?;
+            let inner = &self.rest[1..end];
+            self.rest = &self.rest[end + 1..];
+            if inner.starts_with(['?', '!']) {
+                continue;
+            }
+            if let Some(name) = inner.strip_prefix('/') {
+                return Some(Event::End(local(name.trim())));
+            }
+            let empty = inner.ends_with('/');
+            let inner = inner.strip_suffix('/').unwrap_or(inner);
+            let (name, attributes) = inner.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((inner, ""));
+            return Some(Event::Start(Tag { name: local(name), attributes, empty }));
+        }
+    }
+}
+
+/// Where the tag that `text` starts with has its `>`; one in quotes is not it.
+fn tag_end(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = 1;
+    loop {
+        at += memchr::memchr3(b'>', b'"', b'\'', bytes.get(at..)?)?;
+        match bytes[at] {
+            b'>' => return Some(at),
+            quote => at += 2 + memchr::memchr(quote, &bytes[at + 1..])?,
+        }
+    }
+}
+
+/// The name without its namespace prefix.
+fn local(name: &str) -> &str {
+    name.rsplit_once(':').map_or(name, |(_, local)| local)
+}
+
+impl<'a> Tag<'a> {
+    pub(super) fn get(&self, wanted: &str) -> Option<Cow<'a, str>> {
+        let mut rest = self.attributes;
+        loop {
+            let (name, after) = rest.split_once('=')?;
+            let after = after.trim_start();
+            let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+            let (value, more) = after[1..].split_once(quote)?;
+            if name.trim() == wanted {
+                return Some(unescape(value));
+            }
+            rest = more;
+        }
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.get(name)?.trim().parse().ok()
+    }
+
+    /// A line or column: 0 is how many tools write "none".
+    pub(super) fn position(&self, name: &str) -> Option<u32> {
+        self.get(name)?.trim().parse().ok().filter(|number| *number > 0)
+    }
+}
+
+fn unescape(text: &str) -> Cow<'_, str> {
+    let Some(first) = text.find('&') else { return Cow::Borrowed(text) };
+    let mut out = String::with_capacity(text.len());
+    out.push_str(&text[..first]);
+    let mut rest = &text[first..];
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        match entity(rest) {
+            Some((c, length)) => {
+                out.push(c);
+                rest = &rest[length..];
+            }
+            None => {
+                out.push('&');
+                rest = &rest[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+fn entity(text: &str) -> Option<(char, usize)> {
+    const ENTITY_BYTES_MAX: usize = 10;
+    let end = text.bytes().take(ENTITY_BYTES_MAX).position(|b| b == b';')?;
+    let name = &text[1..end];
+    let c = match name {
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "quot" => '"',
+        "apos" => '\'',
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            char::from_u32(code)?
+        }
+    };
+    Some((c, end + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn tags_attributes_text_and_entities() {
+        let text = "<?xml version='1.0'?><!-- <no> --><a:b x='1>2' y = \"&lt;&#65;&#x42;&nope;\"><c/>t&amp;<![CDATA[<d>]]></a:b>";
+        let mut events = Xml::new(text);
+        let Some(Event::Start(tag)) = events.next() else { panic!("a start tag") };
+        assert_eq!((tag.name, tag.empty), ("b", false));
+        assert_eq!(tag.get("x").unwrap(), "1>2");
+        assert_eq!(tag.get("y").unwrap(), "<AB&nope;");
+        assert!(matches!(events.next(), Some(Event::Start(Tag { name: "c", empty: true, .. }))));
+        assert!(matches!(events.next(), Some(Event::Text(text)) if text == "t&"));
+        assert!(matches!(events.next(), Some(Event::Text(text)) if text == "<d>"));
+        assert!(matches!(events.next(), Some(Event::End("b"))));
+        assert!(events.next().is_none());
+    }
+}
