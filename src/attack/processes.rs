@@ -26,7 +26,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// TERM to KILL, as every command gets it.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(1);
 /// From KILL to the answer, on a busy machine.
 const SWEEP_MAX: Duration = Duration::from_secs(2);
 
@@ -136,10 +136,7 @@ async fn term_ignored(lab: &Lab) -> Found {
     let left = room.say("cat /proc/[0-9]*/comm | grep -c '^sleep$'; true").await?;
     ensure(left.trim() == "0", || format!("{} are left", left.trim()))?;
     room.leave().await?;
-    Ok(format!(
-        "over {} ms after a timeout of 1 s and a grace of 2 s; tracing is refused altogether",
-        elapsed.as_millis()
-    ))
+    Ok(format!("gone after {} ms: a timeout of 1 s and the grace; tracing is refused altogether", elapsed.as_millis()))
 }
 
 async fn stdout_held(lab: &Lab) -> Found {

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use greenroom_supervisor::protocol::DiskLimits;
@@ -223,6 +223,13 @@ impl Seen {
 }
 
 fn add_up(roots: &[PathBuf]) -> Seen {
+    let mut seen = add_up_named(roots);
+    add_open_without_a_name(&mut seen, processes());
+    seen
+}
+
+/// Everything that has a name.
+fn add_up_named(roots: &[PathBuf]) -> Seen {
     let mut seen = Seen::default();
     let mut open: Vec<PathBuf> = Vec::new();
     for root in roots {
@@ -245,37 +252,31 @@ fn add_up(roots: &[PathBuf]) -> Seen {
             }
         }
     }
-    open_without_a_name(&mut seen);
     seen
 }
 
 /// Files that were removed while a process has them open still take their space.
-fn open_without_a_name(seen: &mut Seen) {
-    let Ok(processes) = fs::read_dir("/proc") else { return };
-    for process in processes.flatten() {
-        let name = process.file_name();
-        if !name.as_bytes().iter().all(u8::is_ascii_digit) {
-            continue;
-        }
-        // Those of root are ours and hold no file.
-        let owned_by_root = process.metadata().map(|metadata| metadata.uid() == 0).unwrap_or(true);
-        match fs::read_dir(process.path().join("fd")) {
+fn add_open_without_a_name(seen: &mut Seen, processes: impl Iterator<Item = PathBuf>) {
+    for process in processes {
+        match fs::read_dir(process.join("fd")) {
             Ok(fds) => {
-                for fd in fds.flatten() {
-                    let Ok(metadata) = fs::metadata(fd.path()) else { continue };
-                    if metadata.is_file() && metadata.nlink() == 0 && seen.devices.contains(&metadata.dev()) {
-                        let key = (metadata.dev(), metadata.ino());
-                        if seen.counted.insert(key) {
-                            seen.usage = seen.usage.plus(Usage { bytes: metadata.blocks() * 512, inodes: 1 });
-                        }
+                let files = fds.flatten().filter_map(|fd| fs::metadata(fd.path()).ok());
+                for file in files.filter(|file| file.is_file() && file.nlink() == 0) {
+                    if seen.devices.contains(&file.dev()) && seen.counted.insert((file.dev(), file.ino())) {
+                        seen.usage = seen.usage.plus(Usage { bytes: file.blocks() * 512, inodes: 1 });
                     }
                 }
             }
-            Err(_) if owned_by_root => {}
-            Err(_) if Path::new("/proc").join(&name).exists() => seen.hidden += 1,
+            // Those of root are ours and hold no file; others hide something or are gone.
+            Err(_) if fs::metadata(&process).is_ok_and(|metadata| metadata.uid() != 0) => seen.hidden += 1,
             Err(_) => {}
         }
     }
+}
+
+fn processes() -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_name().as_bytes().iter().all(u8::is_ascii_digit)).map(|entry| entry.path())
 }
 
 /// Free space and inodes below the roots, each file system once.
@@ -297,6 +298,7 @@ fn free(roots: &[PathBuf]) -> Usage {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::io::Write;
+    use std::path::Path;
 
     use super::*;
 
@@ -306,6 +308,26 @@ mod tests {
         path
     }
 
+    fn ledger(root: &Path) -> Ledger {
+        let roots = vec![root.to_str().unwrap().into()];
+        Ledger::open(&DiskLimits { roots, bytes_max: 4 << 20, inodes_max: 10 })
+    }
+
+    #[test]
+    fn growth_is_over_once_and_a_full_folder_can_be_cleaned_up() {
+        let root = folder("ledger");
+        let mut ledger = ledger(&root);
+        let later = Instant::now() + Duration::from_secs(3600);
+        ledger.begin(later);
+        assert!(!ledger.is_over(later));
+        (0..20).for_each(|n| fs::write(root.join(n.to_string()), "").unwrap());
+        assert!(ledger.is_over(later), "twenty files are more than ten");
+        assert!(!ledger.is_over(later + Duration::from_secs(3600)), "it has been said");
+        fs::remove_file(root.join("1")).unwrap();
+        assert!(!ledger.is_over(later + Duration::from_secs(7200)), "fewer than before");
+        fs::remove_dir_all(&root).unwrap();
+    }
+
     #[test]
     fn names_of_one_file_count_once_and_a_removed_open_file_counts() {
         let root = folder("count");
@@ -313,12 +335,14 @@ mod tests {
         file.write_all(&vec![1; 1 << 20]).unwrap();
         file.sync_all().unwrap();
         fs::hard_link(root.join("a"), root.join("b")).unwrap();
-        let linked = add_up(std::slice::from_ref(&root)).usage;
+        let linked = add_up_named(std::slice::from_ref(&root)).usage;
         assert!(linked.inodes == 1 && linked.bytes >= 1 << 20 && linked.bytes < 2 << 20, "{linked:?}");
         fs::remove_file(root.join("a")).unwrap();
         fs::remove_file(root.join("b")).unwrap();
-        // Other processes of this machine may have such files too.
-        assert!(add_up(std::slice::from_ref(&root)).usage.bytes >= 1 << 20);
+        let mut seen = add_up_named(std::slice::from_ref(&root));
+        assert_eq!(seen.usage, Usage::default());
+        add_open_without_a_name(&mut seen, ["/proc/self".into()].into_iter());
+        assert!(seen.usage.bytes >= 1 << 20, "{:?}", seen.usage);
         fs::remove_dir_all(&root).unwrap();
     }
 }
