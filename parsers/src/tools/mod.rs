@@ -42,14 +42,19 @@ mod go_test;
 mod go_test_json;
 mod java_stack;
 mod javac;
+mod jest;
 mod ld;
 mod libtest;
 mod maven;
+mod mocha;
 mod place;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
+mod tap;
 mod tsc;
+mod v8_stack;
+mod vitest;
 
 /// In the order in which a line is offered: specific formats before general ones.
 pub(crate) const TOOLS: &[Tool] = &[
@@ -70,6 +75,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     go_build::VET,
     maven::TOOL,
     java_stack::TOOL,
+    jest::TOOL,
+    vitest::TOOL,
+    mocha::TOOL,
+    tap::TOOL,
+    v8_stack::TOOL,
     javac::TOOL,
 ];
 
