@@ -47,11 +47,13 @@ mod go_test;
 mod go_test_json;
 mod java_stack;
 mod javac;
+mod jest;
 mod junit_xml;
 mod ld;
 mod libtest;
 mod log_commands;
 mod maven;
+mod mocha;
 mod mypy;
 mod place;
 mod position;
@@ -68,6 +70,8 @@ mod sarif;
 mod tap;
 mod tsc;
 mod unittest;
+mod v8_stack;
+mod vitest;
 mod xml;
 
 /// In the order in which a line is offered: specific formats before general ones.
@@ -97,6 +101,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     go_build::VET,
     maven::TOOL,
     java_stack::TOOL,
+    jest::TOOL,
+    vitest::TOOL,
+    mocha::TOOL,
+    tap::TOOL,
+    v8_stack::TOOL,
     javac::TOOL,
     junit_xml::TOOL,
     checkstyle::TOOL,
@@ -106,7 +115,6 @@ pub(crate) const TOOLS: &[Tool] = &[
     rdjson::TOOL,
     dart_json::TOOL,
     log_commands::TOOL,
-    tap::TOOL,
 ];
 
 /// What the engine must know about a tool.
