@@ -39,6 +39,7 @@ mod dart_json;
 mod flake8;
 mod gcc;
 mod gcc_json;
+mod generic;
 mod junit_xml;
 mod ld;
 mod libtest;
@@ -86,6 +87,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     dart_json::TOOL,
     log_commands::TOOL,
     tap::TOOL,
+    // Reads what nobody else does: always the last.
+    generic::TOOL,
 ];
 
 /// What the engine must know about a tool.
