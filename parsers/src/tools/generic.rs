@@ -39,14 +39,48 @@ impl Reader for Generic {
         }
         let indented = line.len() - line.trim_start().len() > 1;
         let Some(found) = place_first(text, indented).or_else(|| words::read(text)) else { return 0 };
-        let found = found.into_diagnostic();
+        let mut found = found.into_diagnostic();
         // A snippet or a chain of another tool's message is indented and says no severity.
-        if indented && found.severity.is_none() {
+        if found.severity.is_none() && (indented || is_context(&found.message)) {
             return 0;
         }
+        let mut read = 1;
+        if found.column.is_none()
+            && let Some((column, lines)) = caret(lines)
+        {
+            found.column = Some(column);
+            read = lines;
+        }
         sink.diagnostic(found);
-        1
+        read
     }
+}
+
+/// What leads up to a finding or explains it, and is none itself.
+fn is_context(message: &str) -> bool {
+    const STARTS: &[&str] = &["required ", "in ", "instantiated from", "included from", "imported from", "called from"];
+    STARTS.iter().any(|start| message.starts_with(start))
+}
+
+/// The column that a caret alone on a line marks, some lines below, and the lines up to it. Build tools put the same
+/// tag before every line.
+fn caret(lines: Lines<'_>) -> Option<(u32, usize)> {
+    const BELOW_MAX: usize = 5;
+    let first = lines.first();
+    let tag = if first.starts_with('[') { first.find("] ").map_or(0, |end| end + 2) } else { 0 };
+    for n in 2..=BELOW_MAX {
+        let line = lines.ahead(n)?;
+        if line.get(..tag) != first.get(..tag) || place_first(lines.ahead(n - 1)?.get(tag..)?, false).is_some() {
+            return None;
+        }
+        let marks = line[tag..].trim_end();
+        let indent = marks.len() - marks.trim_start().len();
+        let code = lines.ahead(n - 1)?.get(tag..)?;
+        if marks[indent..].starts_with('^') && marks[indent..].bytes().all(|b| matches!(b, b'^' | b'~')) {
+            return (code.len() > indent).then(|| u32::try_from(indent + 1).ok().map(|column| (column, n + 1)))?;
+        }
+    }
+    None
 }
 
 /// Lines of stack traces, and of tools that number their processes.
@@ -128,7 +162,7 @@ fn at_front(text: &str, said: Option<Severity>, indented: bool) -> Option<Found<
 
 /// What follows a place, and whether a separator stands between.
 fn message(rest: &str) -> (&str, bool) {
-    let text = rest.trim_start_matches(')');
+    let text = rest.trim_start_matches([')', ']']);
     let trimmed = text.trim_start();
     for separator in [":", "- ", "– ", ", ", "| "] {
         if let Some(message) = trimmed.strip_prefix(separator) {
