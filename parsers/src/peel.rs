@@ -4,6 +4,8 @@
 #[derive(Default)]
 pub(crate) struct Peeler {
     info: Info,
+    /// Where the last line had the bar after a name without a number.
+    bar: Option<usize>,
 }
 
 /// Maven tags its own lines so, and its reader needs the tag; a wrapper around another tool tags them all.
@@ -27,7 +29,7 @@ impl Peeler {
                 Some(b'0'..=b'9') => timestamp(rest),
                 Some(b'[') => self.bracket(rest),
                 Some(b'#') => buildkit(rest),
-                Some(b'a'..=b'z' | b'A'..=b'Z') => compose(rest),
+                Some(b'a'..=b'z' | b'A'..=b'Z') => self.compose(rest),
                 Some(_) | None => 0,
             };
             if layer == 0 {
@@ -44,6 +46,12 @@ impl Peeler {
             let end = 1 + stamp;
             return if stamp > 0 && line.get(end) == Some(&b']') { blank_after(line, end + 1) } else { 0 };
         }
+        const TAGS: &[&[u8]] = &[b"[ERROR] ", b"[WARNING] ", b"[WARN] ", b"[DEBUG] "];
+        if self.info == Info::Wrapper
+            && let Some(tag) = TAGS.iter().find(|tag| line.starts_with(tag))
+        {
+            return tag.len();
+        }
         let Some(rest) = line.strip_prefix(b"[INFO] ") else { return 0 };
         if self.info == Info::Unseen {
             const MAVEN: &[&[u8]] = &[
@@ -59,6 +67,28 @@ impl Peeler {
             self.info = if own { Info::Own } else { Info::Wrapper };
         }
         if self.info == Info::Wrapper { line.len() - rest.len() } else { 0 }
+    }
+
+    /// `web-1  | `, `web_1 | `, foreman's `web.1 | `: a name that ends with a number. Names without one are told by the
+    /// padding that compose adds, or by the bar's being where it was on the line before.
+    fn compose(&mut self, line: &[u8]) -> usize {
+        const NAME_BYTES_MAX: usize = 64;
+        let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let name = line.iter().take(NAME_BYTES_MAX).take_while(|b| is_name(b)).count();
+        let blanks = line[name..].iter().take_while(|b| **b == b' ').count();
+        let bar = name + blanks;
+        let last = self.bar.take();
+        if blanks == 0 || line.get(bar) != Some(&b'|') {
+            return 0;
+        }
+        let end = blank_after(line, bar + 1);
+        let digits = line[..name].iter().rev().take_while(|b| b.is_ascii_digit()).count();
+        let numbered = digits > 0 && digits < name && matches!(line[name - digits - 1], b'-' | b'_' | b'.');
+        if !numbered {
+            self.bar = Some(bar);
+        }
+        let padded = blanks > 1 && !line[..name].iter().any(u8::is_ascii_uppercase);
+        if numbered || padded || last == Some(bar) { end } else { 0 }
     }
 }
 
@@ -126,23 +156,6 @@ fn buildkit(line: &[u8]) -> usize {
     if timed { blank_after(line, after) } else { 0 }
 }
 
-/// `web-1  | `, `web_1 | `, foreman's `web.1 | `: a name that ends with a number.
-fn compose(line: &[u8]) -> usize {
-    const NAME_BYTES_MAX: usize = 64;
-    let name = line
-        .iter()
-        .take(NAME_BYTES_MAX)
-        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-        .count();
-    let digits = line[..name].iter().rev().take_while(|b| b.is_ascii_digit()).count();
-    if digits == 0 || digits == name || !matches!(line[name - digits - 1], b'-' | b'_' | b'.') {
-        return 0;
-    }
-    let blanks = line[name..].iter().take_while(|b| **b == b' ').count();
-    let bar = name + blanks;
-    if blanks > 0 && line.get(bar) == Some(&b'|') { blank_after(line, bar + 1) } else { 0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +175,7 @@ mod tests {
             "03:04:05 ",
             "web-1  | ",
             "2026-01-02T03:04:05Z db_2 | ",
+            "web     | ",
             "#12 0.345 ",
             "[INFO] ",
         ] {

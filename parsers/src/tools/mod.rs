@@ -45,6 +45,7 @@ mod ld;
 mod libtest;
 mod log_commands;
 mod mypy;
+mod ocaml;
 mod place;
 mod position;
 mod pylint;
@@ -71,6 +72,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     mypy::TOOL,
     gcc::TOOL,
     gcc::CLANG,
+    ocaml::TOOL,
     pytest::TOOL,
     unittest::TOOL,
     python::TOOL,
