@@ -41,6 +41,7 @@ mod eslint_json;
 mod flake8;
 mod gcc;
 mod gcc_json;
+mod generic;
 mod go_build;
 mod go_panic;
 mod go_test;
@@ -55,6 +56,7 @@ mod log_commands;
 mod maven;
 mod mocha;
 mod mypy;
+mod ocaml;
 mod place;
 mod position;
 mod pylint;
@@ -84,6 +86,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     mypy::TOOL,
     gcc::TOOL,
     gcc::CLANG,
+    ocaml::TOOL,
     pytest::TOOL,
     unittest::TOOL,
     python::TOOL,
@@ -115,6 +118,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     rdjson::TOOL,
     dart_json::TOOL,
     log_commands::TOOL,
+    // Reads what nobody else does: always the last.
+    generic::TOOL,
 ];
 
 /// What the engine must know about a tool.
