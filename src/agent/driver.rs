@@ -22,7 +22,7 @@ use crate::snapshot::change::created;
 use crate::snapshot::pack::tar_stream;
 use crate::store::Store;
 use crate::task::Task;
-use crate::tools::{ToolCall, ToolContext, ToolFailure, run_checks};
+use crate::tools::{self, ToolCall, ToolContext, ToolFailure, run_checks};
 use crate::verify::verify;
 
 /// What a run is made of. Everything in it comes from the operator.
@@ -191,7 +191,7 @@ impl Run<'_> {
     }
 
     async fn call_model(&mut self, turn: u64) -> Result<(), ToolFailure> {
-        let request = context::build(&self.state);
+        let request = context::build(&self.state, tools::specs());
         self.commit(Event::ModelRequested { turn, estimated_input_tokens: context::estimated_tokens(&request) })?;
         self.observer.progress(&Progress::AskingModel { model: self.parts.model.id().to_owned(), turn });
         let began = Instant::now();
