@@ -148,7 +148,7 @@ fn last_name(text: &str) -> Option<(&str, &str)> {
             return Some((&text[..start], &rest[start + 1..]));
         }
     }
-    match text.rfind(|c: char| matches!(c, ' ' | '\t' | '(')) {
+    match text.rfind([' ', '\t', '(']) {
         Some(at) => Some((&text[..at], &text[at + 1..])),
         None => Some(("", text)),
     }
