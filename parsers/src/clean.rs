@@ -2,14 +2,16 @@
 
 use memchr::{memchr, memchr2, memrchr};
 
+pub(crate) use crate::peel::Peeler;
+
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
 
-/// Appends `piece`, which holds whole lines, to `out` as plain text. Prefixes that a CI system or a multiplexer
-/// puts before every line would be peeled here, line by line, before anything else sees the text.
-pub(crate) fn append(piece: &[u8], out: &mut String) {
+/// Appends `piece`, which holds whole lines, to `out` as plain text, without the prefixes that a CI system or a
+/// multiplexer puts before every line. Text with nothing to take away is copied once, whole.
+pub(crate) fn append(piece: &[u8], peeler: &mut Peeler, out: &mut String) {
     if memchr2(ESC, b'\r', piece).is_none() {
-        append_lossy(piece, out);
+        append_peeled(piece, peeler, out);
         return;
     }
     let mut plain = Vec::with_capacity(piece.len());
@@ -25,7 +27,29 @@ pub(crate) fn append(piece: &[u8], out: &mut String) {
             plain.push(b'\n');
         }
     }
-    append_lossy(&plain, out);
+    append_peeled(&plain, peeler, out);
+}
+
+fn append_peeled(piece: &[u8], peeler: &mut Peeler, out: &mut String) {
+    let (mut copied, mut start) = (0, 0);
+    // What is still to be copied runs from `copied`; a line's prefix is left out by copying what is before it.
+    let mut kept: Option<Vec<u8>> = None;
+    while start < piece.len() {
+        let end = memchr(b'\n', &piece[start..]).map_or(piece.len(), |at| start + at + 1);
+        let prefix = peeler.prefix_len(&piece[start..end]);
+        if prefix > 0 {
+            kept.get_or_insert_default().extend_from_slice(&piece[copied..start]);
+            copied = start + prefix;
+        }
+        start = end;
+    }
+    match kept {
+        None => append_lossy(piece, out),
+        Some(mut kept) => {
+            kept.extend_from_slice(&piece[copied..]);
+            append_lossy(&kept, out);
+        }
+    }
 }
 
 fn append_lossy(bytes: &[u8], out: &mut String) {
@@ -91,7 +115,7 @@ mod tests {
 
     fn cleaned(text: &[u8]) -> String {
         let mut out = String::new();
-        append(text, &mut out);
+        append(text, &mut Peeler::default(), &mut out);
         out
     }
 

@@ -11,6 +11,7 @@ mod document;
 mod fingerprint;
 mod junit;
 mod parser;
+mod peel;
 mod report;
 mod sarif;
 mod select;

@@ -25,6 +25,7 @@ pub struct Parser {
     /// Tools in the middle of something, in table order: they see every line.
     open: ToolSet,
     window: Window,
+    peeler: clean::Peeler,
     /// Per line of the window: who may read it.
     marks: Vec<ToolSet>,
     /// The next line of the window to be read.
@@ -48,6 +49,7 @@ impl Parser {
             readers: TOOLS.iter().map(|_| None).collect(),
             open: ToolSet::EMPTY,
             window: Window::default(),
+            peeler: clean::Peeler::default(),
             marks: Vec::new(),
             next: 0,
             awaited: 0,
@@ -66,10 +68,10 @@ impl Parser {
             Some(last) => {
                 let (whole, rest) = bytes.split_at(last + 1);
                 if self.partial.is_empty() {
-                    clean::append(whole, self.window.text_mut());
+                    clean::append(whole, &mut self.peeler, self.window.text_mut());
                 } else {
                     self.partial.extend_from_slice(whole);
-                    clean::append(&self.partial, self.window.text_mut());
+                    clean::append(&self.partial, &mut self.peeler, self.window.text_mut());
                     self.partial.clear();
                 }
                 self.partial.extend_from_slice(rest);
@@ -111,7 +113,7 @@ impl Parser {
 
     fn end_line(&mut self) {
         self.partial.push(b'\n');
-        clean::append(&self.partial, self.window.text_mut());
+        clean::append(&self.partial, &mut self.peeler, self.window.text_mut());
         self.partial.clear();
         self.index();
     }

@@ -69,7 +69,7 @@ impl Selector {
         }
         let mut line = first_line;
         let mut done = from;
-        for at in memchr::memchr2_iter(b':', b'(', &text[from..]).map(|at| at + from) {
+        for at in memchr::memchr3_iter(b':', b'(', b'[', &text[from..]).map(|at| at + from) {
             if at < done || !is_location(text, at) {
                 continue;
             }
@@ -80,16 +80,32 @@ impl Selector {
     }
 }
 
-/// Whether `name:12` or `name(12` meet at `at`. `12:34` does not: clocks are everywhere.
+/// Whether `name:12`, `name(12` or `name[12` meet at `at`. `12:34` does not: clocks are everywhere.
 fn is_location(text: &[u8], at: usize) -> bool {
-    if !text.get(at + 1).is_some_and(u8::is_ascii_digit) {
-        return false;
+    match text.get(at + 1) {
+        Some(b) if b.is_ascii_digit() => {}
+        Some(b' ' | b'(') => return is_loose_location(text, at),
+        Some(_) | None => return false,
+    }
+    if text[at] != b':' && at > 0 && text[at - 1] == b' ' {
+        return is_loose_location(text, at - 1);
     }
     let digits = text[..at].iter().rev().take(3).take_while(|b| b.is_ascii_digit()).count();
     match at.checked_sub(digits + 1).map(|i| text[i]) {
         // `main.f90:3`, but not `2026-01-01T12:34`.
         Some(b) if digits > 0 => b.is_ascii_lowercase(),
-        Some(b) => b.is_ascii_alphabetic() || matches!(b, b'_' | b'"' | b'>'),
+        Some(b) => b.is_ascii_alphabetic() || matches!(b, b'_' | b'"' | b'>' | b'-' | b')'),
         None => false,
     }
+}
+
+/// `name: 12:`, `name: (12, 3)`, `name (12:3)`: the number must be followed by what makes it a place.
+fn is_loose_location(text: &[u8], at: usize) -> bool {
+    let after = text.get(at + 1..text.len().min(at + 16)).unwrap_or(&[]);
+    let opened = after.iter().take_while(|b| matches!(b, b' ' | b'(')).count();
+    let digits = after[opened..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let end = after.get(opened + digits);
+    let bracket = text[at..].iter().take(opened + 1).any(|b| *b == b'(');
+    let placed = if bracket { matches!(end, Some(b':' | b',')) } else { opened == 1 && end == Some(&b':') };
+    digits > 0 && placed && at > 0 && text[at - 1].is_ascii_alphanumeric()
 }

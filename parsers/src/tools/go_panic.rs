@@ -177,7 +177,7 @@ fn is_register(line: &str) -> bool {
     name && words.next().is_some_and(|value| value.starts_with("0x")) && words.next().is_none()
 }
 
-/// `	/path/file.go:12 +0x1a`
+/// ` /path/file.go:12 +0x1a`
 fn frame_place(line: &str) -> Option<Place<'_>> {
     let text = line.strip_prefix('\t').or_else(|| line.strip_prefix("      "))?;
     let place = Place::colons(text.split(" +0x").next().unwrap_or(text).trim())?;

@@ -369,7 +369,7 @@ enum Outcome<'a> {
 }
 
 impl<'a> Package<'a> {
-    /// `ok  	pkg	0.1s`, `FAIL	pkg [build failed]`, `?   	pkg	[no test files]`
+    /// `ok   pkg 0.1s`, `FAIL pkg [build failed]`, `?    pkg [no test files]`
     fn parse(line: &'a str) -> Option<Self> {
         let (word, rest) = line.split_at_checked(line.find(['\t', ' '])?)?;
         let rest = rest.strip_prefix('\t').or_else(|| rest.strip_prefix("  "))?.trim_start();
@@ -412,7 +412,7 @@ fn result(line: &str) -> Option<(&str, TestStatus, Option<f64>)> {
     (!name.is_empty() && !name.contains(' ')).then_some((name, status, duration_ms))
 }
 
-/// `BenchmarkOne-8   	1000000000	         0.2640 ns/op`
+/// `BenchmarkOne-8    1000000000          0.2640 ns/op`
 fn benchmark(line: &str) -> Option<&str> {
     if !line.starts_with("Benchmark") || !line.contains(" ns/op") {
         return None;

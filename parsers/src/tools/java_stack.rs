@@ -143,7 +143,7 @@ fn frame_or_end(line: &str) -> Option<()> {
     (frame(line).is_some() || line.trim_start().starts_with("... ")).then_some(())
 }
 
-/// `	at package.Class.method(File.java:12)`
+/// ` at package.Class.method(File.java:12)`
 fn frame(line: &str) -> Option<Frame> {
     let text = line.strip_prefix(['\t', ' '])?.trim_start().strip_prefix("at ")?;
     // Where the class came from may follow: `~[app.jar:1.0]`.

@@ -273,9 +273,12 @@ impl Run {
             counted.count(test.status);
             sink.test(test);
         }
-        // Totals that say less than what is listed are wrong; those that say more know of tests that are not listed.
-        if let Some(totals) = self.totals.filter(|totals| totals.tests >= counted.tests) {
-            let not_passed = totals.failed + totals.errors + totals.skipped;
+        // What is listed counts; a suite's totals speak where nothing is, or where they know of more failures.
+        let says_more = |totals: &Totals| {
+            counted.tests == 0 || totals.failed.saturating_add(totals.errors) > counted.failed + counted.errors
+        };
+        if let Some(totals) = self.totals.filter(says_more) {
+            let not_passed = totals.failed.saturating_add(totals.errors).saturating_add(totals.skipped);
             sink.printed(&PrintedCounts {
                 passed: Some(totals.tests.saturating_sub(not_passed).max(counted.passed())),
                 failed: Some(totals.failed),

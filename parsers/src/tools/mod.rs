@@ -41,18 +41,22 @@ mod eslint_json;
 mod flake8;
 mod gcc;
 mod gcc_json;
+mod generic;
 mod go_build;
 mod go_panic;
 mod go_test;
 mod go_test_json;
 mod java_stack;
 mod javac;
+mod jest;
 mod junit_xml;
 mod ld;
 mod libtest;
 mod log_commands;
 mod maven;
+mod mocha;
 mod mypy;
+mod ocaml;
 mod place;
 mod position;
 mod pylint;
@@ -68,6 +72,8 @@ mod sarif;
 mod tap;
 mod tsc;
 mod unittest;
+mod v8_stack;
+mod vitest;
 mod xml;
 
 /// In the order in which a line is offered: specific formats before general ones.
@@ -80,6 +86,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     mypy::TOOL,
     gcc::TOOL,
     gcc::CLANG,
+    ocaml::TOOL,
     pytest::TOOL,
     unittest::TOOL,
     python::TOOL,
@@ -97,6 +104,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     go_build::VET,
     maven::TOOL,
     java_stack::TOOL,
+    jest::TOOL,
+    vitest::TOOL,
+    mocha::TOOL,
+    tap::TOOL,
+    v8_stack::TOOL,
     javac::TOOL,
     junit_xml::TOOL,
     checkstyle::TOOL,
@@ -106,7 +118,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     rdjson::TOOL,
     dart_json::TOOL,
     log_commands::TOOL,
-    tap::TOOL,
+    // Reads what nobody else does: always the last.
+    generic::TOOL,
 ];
 
 /// What the engine must know about a tool.

@@ -1,0 +1,251 @@
+//! What no other tool reads: findings in the forms that most compilers and linters share, place first, last or in words.
+//!
+//! It never guesses. A place without a message is no finding (stack frames look so), and a name must look like a file.
+
+mod numbers;
+mod path;
+mod severity;
+mod words;
+
+use super::{Kind, LineShape, Reader, Tool};
+use crate::sink::Sink;
+use crate::window::Lines;
+use crate::{Diagnostic, Severity};
+use numbers::Numbers;
+
+pub(super) const TOOL: Tool = Tool {
+    name: "generic",
+    kind: Kind::Generic,
+    anchors: &[" line ", "\tline ", " Line ", "Line = ", " lines ", "[line ", ":["],
+    shapes: &[LineShape::Location],
+    reader: || Box::new(Generic),
+    ..Tool::DEFAULT
+};
+
+/// A longer line is data, not a message.
+const LINE_BYTES_MAX: usize = 4 << 10;
+
+struct Generic;
+
+impl Reader for Generic {
+    fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
+        let line = lines.first();
+        if line.len() > LINE_BYTES_MAX {
+            return 0;
+        }
+        let text = line.trim();
+        if is_frame(text) {
+            return 0;
+        }
+        let indented = line.len() - line.trim_start().len() > 1;
+        let Some(found) = place_first(text, indented).or_else(|| words::read(text)) else { return 0 };
+        let mut found = found.into_diagnostic();
+        // A snippet or a chain of another tool's message is indented and says no severity.
+        if found.severity.is_none() && (indented || is_context(&found.message)) {
+            return 0;
+        }
+        let mut read = 1;
+        if found.column.is_none()
+            && let Some((column, lines)) = caret(lines)
+        {
+            found.column = Some(column);
+            read = lines;
+        }
+        sink.diagnostic(found);
+        read
+    }
+}
+
+/// What leads up to a finding or explains it, and is none itself.
+fn is_context(message: &str) -> bool {
+    const STARTS: &[&str] = &["required ", "in ", "instantiated from", "included from", "imported from", "called from"];
+    STARTS.iter().any(|start| message.starts_with(start))
+}
+
+/// The column that a caret alone on a line marks, some lines below, and the lines up to it. Build tools put the same
+/// tag before every line.
+fn caret(lines: Lines<'_>) -> Option<(u32, usize)> {
+    const BELOW_MAX: usize = 5;
+    let first = lines.first();
+    let tag = if first.starts_with('[') { first.find("] ").map_or(0, |end| end + 2) } else { 0 };
+    for n in 2..=BELOW_MAX {
+        let line = lines.ahead(n)?;
+        if line.get(..tag) != first.get(..tag) || place_first(lines.ahead(n - 1)?.get(tag..)?, false).is_some() {
+            return None;
+        }
+        let marks = line[tag..].trim_end();
+        let indent = marks.len() - marks.trim_start().len();
+        let code = lines.ahead(n - 1)?.get(tag..)?;
+        if marks[indent..].starts_with('^') && marks[indent..].bytes().all(|b| matches!(b, b'^' | b'~')) {
+            return (code.len() > indent).then(|| u32::try_from(indent + 1).ok().map(|column| (column, n + 1)))?;
+        }
+    }
+    None
+}
+
+/// Lines of stack traces, and of tools that number their processes.
+fn is_frame(text: &str) -> bool {
+    const STARTS: &[&str] =
+        &["at ", "from ", "#", "==", "-->", ":::", "in ", "called from ", "| ", "> ", "↳", "╰", "│"];
+    STARTS.iter().any(|start| text.starts_with(start)) || text.starts_with("File \"") && text.contains(", in ")
+}
+
+/// What a line says, before the message is cut into severity, code and text.
+struct Found<'a> {
+    file: &'a str,
+    numbers: Numbers,
+    /// From a word before the place.
+    severity: Option<Severity>,
+    message: &'a str,
+}
+
+impl Found<'_> {
+    fn into_diagnostic(self) -> Diagnostic {
+        let said = severity::cut(self.message);
+        let Numbers { line, column, end_line, end_column } = self.numbers;
+        Diagnostic {
+            severity: said.severity.or(self.severity),
+            code: said.code.map(str::to_owned),
+            message: said.message.to_owned(),
+            file: Some(path::plain(self.file)),
+            line: Some(line),
+            column: column.filter(|column| *column > 0 || end_column.is_some()),
+            end_line,
+            end_column,
+            ..Diagnostic::default()
+        }
+    }
+}
+
+/// `file:12:5: message` and its kin, perhaps behind a severity or the name of a program.
+fn place_first(text: &str, indented: bool) -> Option<Found<'_>> {
+    const PREFIXES_MAX: usize = 3;
+    let (mut rest, mut said) = (text, None);
+    for _ in 0..=PREFIXES_MAX {
+        if let Some(found) = at_front(rest, said, indented) {
+            return Some(found);
+        }
+        let (severity, after) = severity::prefix(rest)?;
+        said = severity.or(said);
+        rest = after;
+    }
+    None
+}
+
+fn at_front(text: &str, said: Option<Severity>, indented: bool) -> Option<Found<'_>> {
+    for (at, open) in text.char_indices().filter(|(_, c)| matches!(c, ':' | '(' | '[' | ' ')) {
+        let Some((numbers, rest, style)) = numbers::after(&text[at..]) else {
+            // A colon and a blank end what could be a name, but for `name: (1, 2)`.
+            if open == ':' && text[at + 1..].starts_with(' ') {
+                return None;
+            }
+            continue;
+        };
+        let file = text[..at].trim_end();
+        let (message, separated) = message(rest);
+        let severity = said.or_else(|| severity::cut(message).severity);
+        let certain = severity.is_some();
+        if message.is_empty() || !(separated || certain) || message.starts_with("in ") && frame_only(message) {
+            return None;
+        }
+        let named = match path::kind(file) {
+            path::Kind::File => true,
+            // A bare word may be a program's port or a counter: only a severity makes it a file.
+            path::Kind::Word => certain && !indented && style == numbers::Style::Colon,
+            path::Kind::NoFile => return None,
+        };
+        let message = strip_frame(message);
+        return (named && !message.is_empty()).then_some(Found { file, numbers, severity: said, message });
+    }
+    None
+}
+
+/// What follows a place, and whether a separator stands between.
+fn message(rest: &str) -> (&str, bool) {
+    let text = rest.trim_start_matches([')', ']']);
+    let trimmed = text.trim_start();
+    for separator in [":", "- ", "– ", ", ", "| "] {
+        if let Some(message) = trimmed.strip_prefix(separator) {
+            return (message.trim_start_matches([':', ' ', '\t']).trim_end(), true);
+        }
+    }
+    let closed = rest.starts_with(']') || rest.starts_with(')') || rest.starts_with('\t') || rest.starts_with("  ");
+    (trimmed.trim_start_matches(']').trim(), closed)
+}
+
+/// Ruby's `in 'method': message` without a message.
+fn frame_only(message: &str) -> bool {
+    let Some(rest) = message.strip_prefix("in ") else { return false };
+    rest.starts_with(['`', '\'']) && !rest.contains("': ")
+}
+
+fn strip_frame(message: &str) -> &str {
+    let frame = message.strip_prefix("in ").filter(|rest| rest.starts_with(['`', '\'']));
+    frame.and_then(|rest| rest.split_once("': ")).map_or(message, |(_, message)| message)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::{Diagnostic, Severity, ToolOutput, parse};
+
+    fn read(line: &str) -> Option<Diagnostic> {
+        let text = format!("{line}\n");
+        parse(&ToolOutput { text: text.as_bytes(), ..ToolOutput::default() }).diagnostics.pop()
+    }
+
+    fn place(line: &str) -> (String, u32, Option<u32>, Option<Severity>, Option<String>, String) {
+        let found = read(line).unwrap_or_else(|| panic!("not read: {line}"));
+        (found.file.unwrap(), found.line.unwrap(), found.column, found.severity, found.code, found.message)
+    }
+
+    #[test]
+    fn the_common_forms_are_read() {
+        let (error, warning) = (Some(Severity::Error), Some(Severity::Warning));
+        for (line, file, at, column, severity, code, message) in [
+            ("a/b.xyz:3:5: warning: bad thing [no-bad]", "a/b.xyz", 3, Some(5), warning, Some("no-bad"), "bad thing"),
+            ("a/b.xyz:3: bad thing", "a/b.xyz", 3, None, None, None, "bad thing"),
+            ("a/b.xyz(3,5): error XY12: bad", "a/b.xyz", 3, Some(5), error, Some("XY12"), "bad"),
+            ("C:\\a b\\c.xyz(3) : warning C4101: bad", "C:\\a b\\c.xyz", 3, None, warning, Some("C4101"), "bad"),
+            ("[ERROR] /a/B.jxx:[3,5] bad", "/a/B.jxx", 3, Some(5), error, None, "bad"),
+            ("a.xyz[3, 5]: bad", "a.xyz", 3, Some(5), None, None, "bad"),
+            ("\"a.xyz\", line 3: Error: bad", "a.xyz", 3, None, error, None, "bad"),
+            ("a.xyz: line 3, col 5, Warning - bad (no-bad)", "a.xyz", 3, Some(5), warning, Some("no-bad"), "bad"),
+            ("bad thing at a.xyz line 3.", "a.xyz", 3, None, None, None, "bad thing"),
+            ("Error on line 3 of a.xyz: bad", "a.xyz", 3, None, error, None, "bad"),
+            ("e: file:///a/b.xyz:3:5 bad", "/a/b.xyz", 3, Some(5), error, None, "bad"),
+            ("W: a.xyz:3:5: bad", "a.xyz", 3, Some(5), warning, None, "bad"),
+        ] {
+            let expected = (file.to_owned(), at, column, severity, code.map(str::to_owned), message.to_owned());
+            assert_eq!(place(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn ends_are_exclusive() {
+        let found = read("a.xyz:3.5-4.7: error: bad").unwrap();
+        assert_eq!((found.column, found.end_line, found.end_column), (Some(5), Some(4), Some(8)));
+        assert_eq!(read("a.xyz:3-6: warning: bad").unwrap().end_line, Some(6));
+    }
+
+    #[test]
+    fn what_is_no_finding_is_left() {
+        for line in [
+            "listening on localhost:8080: ready",
+            "http://example.com:80: moved",
+            "api.example.com:443: connection refused",
+            "127.0.0.1:8080: in use",
+            "12:30:01: started",
+            "    at run (a.xyz:3:5)",
+            "\tfrom a.xyz:3:in 'run'",
+            "a.xyz:3:in 'run'",
+            "a.xyz:3",
+            "  File \"a.xyz\", line 3, in run",
+            "see line 3 of the manual",
+            "image nginx:1.25: pulled",
+            "took 3.5s: done",
+        ] {
+            assert_eq!(read(line), None, "{line}");
+        }
+    }
+}

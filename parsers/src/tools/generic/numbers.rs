@@ -1,0 +1,84 @@
+//! The numbers of a place: `:3`, `:3:5`, `:3:5-9`, `:3.5-4.7`, `(3,5)`, `[3, 5]`, `: (3, 5)`, `: 3:`.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) line: u32,
+    pub(super) column: Option<u32>,
+    pub(super) end_line: Option<u32>,
+    /// Exclusive.
+    pub(super) end_column: Option<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Colon,
+    Bracket,
+}
+
+const NUMBERS_MAX: usize = 4;
+
+/// The numbers that `text` starts with behind their opening, and what follows them.
+pub(super) fn after(text: &str) -> Option<(Numbers, &str, Style)> {
+    for (open, close) in
+        [(":[", "]"), (": (", ")"), (":(", ")"), (" (", ")"), ("(", ")"), ("[", "]"), (":", ""), (": ", "")]
+    {
+        let Some(rest) = text.strip_prefix(open) else { continue };
+        if !rest.starts_with(|c: char| c.is_ascii_digit()) {
+            continue;
+        }
+        let (numbers, count, rest) = sequence(rest)?;
+        if close.is_empty() {
+            // `name: 3` needs a colon after it; `name:3` any end.
+            let ended = rest.is_empty() || rest.starts_with([':', ' ', '\t', ',']);
+            return (ended && (open == ":" || rest.starts_with(':'))).then_some((numbers, rest, Style::Colon));
+        }
+        let rest = rest.strip_prefix(close)?;
+        // `name (3)` is a count as often as a line.
+        return (open != " (" || count > 1).then_some((numbers, keep_close(text, rest), Style::Bracket));
+    }
+    None
+}
+
+/// The rest with its closing bracket, which separates the message from the place.
+fn keep_close<'a>(text: &'a str, rest: &'a str) -> &'a str {
+    &text[text.len() - rest.len() - 1..]
+}
+
+fn sequence(text: &str) -> Option<(Numbers, usize, &str)> {
+    let mut values = [0u32; NUMBERS_MAX];
+    let mut separators = [' '; NUMBERS_MAX];
+    let (mut rest, mut count) = (text, 0);
+    loop {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        values[count] = rest[..digits].parse().ok()?;
+        count += 1;
+        rest = &rest[digits..];
+        let Some(separator) = rest.chars().next().filter(|c| matches!(c, ':' | '.' | ',' | '-')) else { break };
+        let next = rest[1..].trim_start_matches(|c| c == ' ' && separator == ',');
+        if count == NUMBERS_MAX || !next.starts_with(|c: char| c.is_ascii_digit()) {
+            break;
+        }
+        separators[count] = separator;
+        rest = next;
+    }
+    let [line, second, third, fourth] = values;
+    let inclusive = |column: u32| column.checked_add(1);
+    let mut numbers = Numbers { line, column: None, end_line: None, end_column: None };
+    match (count, separators[1], separators[2], separators[3]) {
+        (1, ..) => {}
+        (2, '-', ..) => numbers.end_line = Some(second),
+        (2, ..) => numbers.column = Some(second),
+        (3, '-', ..) => numbers.end_line = Some(second),
+        (3, _, '-', _) => (numbers.column, numbers.end_column) = (Some(second), inclusive(third)),
+        (3, ..) => numbers.column = Some(second),
+        (_, '-', _, _) => {
+            // `3-4:5-6` is rare and told in two ways.
+            numbers.end_line = Some(second);
+        }
+        (_, _, '-', _) => {
+            (numbers.column, numbers.end_line, numbers.end_column) = (Some(second), Some(third), inclusive(fourth));
+        }
+        _ => (numbers.column, numbers.end_line, numbers.end_column) = (Some(second), Some(third), Some(fourth)),
+    }
+    (line > 0 || count > 1).then_some((numbers, count, rest))
+}

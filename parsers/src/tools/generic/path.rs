@@ -1,0 +1,91 @@
+//! Whether a word is the name of a file.
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    /// Could be one.
+    Word,
+    NoFile,
+}
+
+/// Files known without an extension.
+const NAMES: &[&str] = &[
+    "Makefile",
+    "makefile",
+    "GNUmakefile",
+    "Dockerfile",
+    "Containerfile",
+    "Rakefile",
+    "Gemfile",
+    "Jenkinsfile",
+    "Vagrantfile",
+    "Procfile",
+    "Justfile",
+    "justfile",
+    "Brewfile",
+    "Podfile",
+    "configure",
+    "<stdin>",
+    "<string>",
+    "<standard input>",
+    "(standard input)",
+    "STDIN",
+    "stdin",
+    "-",
+];
+
+/// Last parts of host names, which a port may follow.
+const DOMAINS: &[&str] =
+    &["com", "org", "net", "io", "dev", "local", "internal", "svc", "localhost", "cloud", "app", "edu", "gov"];
+
+pub(super) fn kind(text: &str) -> Kind {
+    let path = text.trim_matches(['"', '\'', '`']);
+    if NAMES.contains(&path) {
+        return Kind::File;
+    }
+    let path = match path.split_once("://") {
+        Some(("file", rest)) => rest,
+        Some(_) => return Kind::NoFile,
+        None => path,
+    };
+    let drive = path.len() > 2 && path.as_bytes()[1] == b':' && path.as_bytes()[0].is_ascii_alphabetic();
+    let body = if drive { &path[2..] } else { path };
+    let rooted = drive || path.starts_with(['/', '\\', '.', '~']) || text.starts_with(['"', '\'']);
+    if body.is_empty()
+        || body.contains([':', '\t', '|', '*', '<', '>', '"', '=', ';', '{', '}'])
+        || body.ends_with([' ', '/', '\\', ',', '('])
+        || (body.contains(' ') && !rooted)
+        || body.contains("  ")
+    {
+        return Kind::NoFile;
+    }
+    let name = body.rsplit(['/', '\\']).next().unwrap_or(body);
+    if NAMES.contains(&name) {
+        return Kind::File;
+    }
+    let has_folder = name.len() < body.len();
+    match name.rsplit_once('.') {
+        Some((stem, extension)) => {
+            let lettered = extension.bytes().any(|b| b.is_ascii_alphabetic());
+            let plain = extension.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+'));
+            let sized = (1..=16).contains(&extension.len());
+            // `v1.2`, `127.0.0.1`, `3.5s`
+            let version = !stem.is_empty() && stem.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+            let host = !has_folder && DOMAINS.contains(&extension);
+            match lettered && plain && sized && !host && !version {
+                true => Kind::File,
+                false => Kind::NoFile,
+            }
+        }
+        // `bin/tool:3:` is as often an image and its tag: a rooted path is a file.
+        None if has_folder && rooted => Kind::File,
+        None if has_folder || name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) => Kind::Word,
+        None => Kind::NoFile,
+    }
+}
+
+/// Without quotes and `file://`.
+pub(super) fn plain(text: &str) -> String {
+    let path = text.trim_matches(['"', '\'', '`']);
+    if path.starts_with("file://") { crate::tools::sarif::path(path) } else { path.to_owned() }
+}

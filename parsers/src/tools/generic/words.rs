@@ -1,0 +1,171 @@
+//! Places told in words: `"file", line 3`, `file: line 3, col 5`, `… at file line 3.`, `… on line 3 of file`.
+
+use super::numbers::Numbers;
+use super::{Found, path, severity};
+
+pub(super) fn read(text: &str) -> Option<Found<'_>> {
+    equals(text).or_else(|| {
+        let mut from = 0;
+        while let Some(at) = find_line(text, from) {
+            if let Some(found) = around(text, at) {
+                return Some(found);
+            }
+            from = at + "line ".len();
+        }
+        None
+    })
+}
+
+/// The next `line ` or `lines ` with a number behind it, at a word's start.
+fn find_line(text: &str, from: usize) -> Option<usize> {
+    text.get(from..)?.match_indices("ine").map(|(at, _)| from + at).find_map(|at| {
+        let start = at.checked_sub(1)?;
+        let first = text.as_bytes()[start];
+        let before = start.checked_sub(1).map(|before| text.as_bytes()[before]);
+        let rest = text[at + 3..].strip_prefix('s').unwrap_or(&text[at + 3..]);
+        let rest = rest.trim_start_matches(['#', ':', ' ']);
+        let bounded = before.is_none_or(|b| matches!(b, b' ' | b',' | b'"' | b'[' | b'(' | b'\t' | b':'));
+        (matches!(first, b'l' | b'L') && bounded && rest.starts_with(|c: char| c.is_ascii_digit())).then_some(start)
+    })
+}
+
+fn around(text: &str, at: usize) -> Option<Found<'_>> {
+    let (numbers, rest) = numbers(&text[at..])?;
+    let head = text[..at].trim_end();
+    // `… line 3 of file "x": message`
+    let after = rest.trim_start_matches([',', ' ']);
+    for word in ["of file ", "in file ", "of ", "in ", "file "] {
+        let Some(name) = after.strip_prefix(word) else { continue };
+        let (file, tail) = first_name(name)?;
+        if path::kind(file) != path::Kind::File {
+            break;
+        }
+        let message = tail.trim_start_matches([':', '.', ' ', ';', ')']);
+        let said = severity::prefix(head).and_then(|(severity, _)| severity);
+        let lead = head.trim_end_matches(['(', ',', ':']);
+        let lead = ["at", "on", "in", "near"].iter().find_map(|w| lead.strip_suffix(w)).unwrap_or(lead).trim_end();
+        let message = if message.is_empty() { lead.trim_end_matches([',', ':', ' ']) } else { message };
+        return (!message.is_empty()).then_some(Found { file, numbers, severity: said, message });
+    }
+    // `file, line 3: message` and `message at file line 3.`
+    let head = ["on", "at", "("].iter().find_map(|w| head.strip_suffix(w)).unwrap_or(head);
+    let head = head.trim_end_matches([',', ':', ' ', '(', '[']);
+    let (lead, file) = last_name(head)?;
+    if path::kind(file) != path::Kind::File {
+        return None;
+    }
+    let tail = rest.trim_start_matches([',', ':', '.', ')', ']', ' ', ';', '-']).trim_end();
+    let lead = lead.trim_end();
+    if lead.is_empty() || severity::prefix(lead).is_some_and(|(severity, rest)| severity.is_some() && rest.is_empty()) {
+        let severity = severity::prefix(lead).and_then(|(severity, _)| severity);
+        // Python's frames: `File "x", line 3, in f`.
+        let frame = tail.starts_with("in ");
+        return (!tail.is_empty() && !frame).then_some(Found { file, numbers, severity, message: tail });
+    }
+    if lead == "File" || lead == "from" {
+        return None;
+    }
+    let lead = ["at", "in", "from", "file"]
+        .iter()
+        .find_map(|word| lead.strip_suffix(word).filter(|rest| rest.ends_with(' ') || rest.is_empty()))?;
+    let lead = lead.trim_end().trim_end_matches([',', ':', '(', ' ']);
+    (!lead.is_empty()).then_some(Found { file, numbers, severity: None, message: lead })
+}
+
+/// `line 3`, `line 3, col 5`, `line 3 column 5`, `line 3, character 5`, `line 3:5`, `lines 3-4`, `line 3, pos 5`
+fn numbers(text: &str) -> Option<(Numbers, &str)> {
+    let rest = text[4..].strip_prefix('s').unwrap_or(&text[4..]).trim_start_matches(['#', ':', ' ']);
+    let (line, mut rest) = number(rest)?;
+    let mut found = Numbers { line, column: None, end_line: None, end_column: None };
+    if let Some((end, after)) = rest.strip_prefix('-').and_then(number) {
+        found.end_line = Some(end);
+        rest = after;
+    }
+    if let Some((column, after)) = rest.strip_prefix(':').and_then(number) {
+        found.column = Some(column);
+        return Some((found, after));
+    }
+    let words = rest.trim_start_matches([',', ' ', ';', '(', '/', '.']);
+    let words = words.strip_prefix("at ").or_else(|| words.strip_prefix("and ")).unwrap_or(words);
+    for name in [
+        "column",
+        "col.",
+        "col",
+        "characters",
+        "character",
+        "chars",
+        "char",
+        "position",
+        "pos.",
+        "pos",
+        "offset",
+        "Column",
+        "Col",
+    ] {
+        let Some(after) = words.strip_prefix(name) else { continue };
+        if let Some((column, after)) = number(after.trim_start_matches([' ', '#', ':', '='])) {
+            found.column = Some(column);
+            rest = after;
+            if let Some((end, after)) = after.strip_prefix('-').and_then(number) {
+                found.end_column = Some(end);
+                found.end_line = found.end_line.or(Some(line));
+                rest = after;
+            }
+        }
+        break;
+    }
+    Some((found, rest))
+}
+
+fn number(text: &str) -> Option<(u32, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    Some((text[..digits].parse().ok()?, &text[digits..]))
+}
+
+/// The name at the front, in quotes or up to a blank or colon.
+fn first_name(text: &str) -> Option<(&str, &str)> {
+    for quote in ['"', '\'', '`'] {
+        if let Some(rest) = text.strip_prefix(quote) {
+            let end = rest.find(['"', '\''])?;
+            return Some((&rest[..end], &rest[end + 1..]));
+        }
+    }
+    let mut end = text.find([' ', ',', ';', ')']).unwrap_or(text.len());
+    // A drive's colon is not the end.
+    let from = if text.as_bytes().get(1) == Some(&b':') { 2 } else { 0 };
+    if let Some(colon) = text.get(from..end)?.find(':') {
+        end = from + colon;
+    }
+    let name = text[..end].trim_end_matches('.');
+    (!name.is_empty()).then(|| (name, &text[name.len()..]))
+}
+
+/// The name at the end, and what is before it.
+fn last_name(text: &str) -> Option<(&str, &str)> {
+    for quote in ['"', '\''] {
+        if let Some(rest) = text.strip_suffix(quote) {
+            let start = rest.rfind(['"', '\'', '`'])?;
+            return Some((&text[..start], &rest[start + 1..]));
+        }
+    }
+    match text.rfind([' ', '\t', '(']) {
+        Some(at) => Some((&text[..at], &text[at + 1..])),
+        None => Some(("", text)),
+    }
+}
+
+/// `ERROR: File = x.c, Line = 3, Column = 5`
+fn equals(text: &str) -> Option<Found<'_>> {
+    let (head, rest) = text.split_once("File = ")?;
+    let (file, rest) = rest.split_once(", Line = ")?;
+    let (line, mut rest) = number(rest)?;
+    let mut found = Numbers { line, column: None, end_line: None, end_column: None };
+    if let Some((column, after)) = rest.strip_prefix(", Column = ").and_then(number) {
+        found.column = Some(column);
+        rest = after;
+    }
+    let said = head.split([':', ' ']).find_map(|word| severity::cut(&word.to_ascii_uppercase()).severity);
+    let message = rest.trim_start_matches([':', ' ']);
+    let message = if message.is_empty() { head.trim() } else { message };
+    (path::kind(file) == path::Kind::File).then_some(Found { file, numbers: found, severity: said, message })
+}
