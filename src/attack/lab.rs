@@ -67,7 +67,6 @@ impl Lab {
         let docker = Docker::connect_with_host(&engine.facts.address).map_err(|error| error.to_string())?;
         let name = RunId::generate();
         let folder = std::env::temp_dir().join(format!("greenroom-attack-{name}"));
-        std::fs::create_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         Ok(Lab { engine, docker, image, setting, owner: format!("attack-{name}"), folder })
     }
 
@@ -94,7 +93,8 @@ impl Lab {
     /// A new folder on the host, gone with the lab.
     pub(super) fn folder(&self, name: &str) -> std::io::Result<PathBuf> {
         let path = self.folder.join(format!("{name}-{}", RunId::generate()));
-        std::fs::create_dir(&path)?;
+        // Made when it is first needed: a lab that is about to be killed leaves none.
+        std::fs::create_dir_all(&path)?;
         Ok(path)
     }
 
@@ -163,7 +163,9 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+        if let Err(error) = std::fs::remove_dir_all(&self.folder)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
             tracing::warn!(%error, folder = %self.folder.display(), "could not remove a temporary folder");
         }
     }
