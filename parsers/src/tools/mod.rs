@@ -33,34 +33,47 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod catch2;
 mod checkstyle;
 mod code_climate;
+mod crash;
+mod ctest;
 mod dart_json;
 mod flake8;
 mod gcc;
 mod gcc_json;
 mod generic;
+mod gtest;
 mod junit_xml;
 mod ld;
 mod libtest;
 mod log_commands;
+mod make;
+mod minitest;
 mod mypy;
+mod native_frame;
 mod ocaml;
+mod phpunit;
 mod place;
 mod position;
 mod pylint;
 mod pytest;
 mod python;
 mod rdjson;
+mod rspec;
 mod ruff;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
+mod sanitizer;
 mod sarif;
+mod shellcheck;
 mod tap;
 mod tsc;
 mod unittest;
+mod valgrind;
 mod xml;
+mod yamllint;
 
 /// In the order in which a line is offered: specific formats before general ones.
 pub(crate) const TOOLS: &[Tool] = &[
@@ -68,6 +81,9 @@ pub(crate) const TOOLS: &[Tool] = &[
     rustc::TOOL,
     libtest::TOOL,
     rust_panic::TOOL,
+    make::TOOL,
+    sanitizer::TOOL,
+    valgrind::TOOL,
     ld::TOOL,
     mypy::TOOL,
     gcc::TOOL,
@@ -89,6 +105,15 @@ pub(crate) const TOOLS: &[Tool] = &[
     dart_json::TOOL,
     log_commands::TOOL,
     tap::TOOL,
+    gtest::TOOL,
+    catch2::TOOL,
+    ctest::TOOL,
+    rspec::TOOL,
+    minitest::TOOL,
+    phpunit::TOOL,
+    shellcheck::TOOL,
+    yamllint::TOOL,
+    crash::TOOL,
     // Reads what nobody else does: always the last.
     generic::TOOL,
 ];
