@@ -102,7 +102,7 @@ impl DartJson {
         let case = TestCase {
             id: test["name"].as_str().unwrap_or("").to_owned(),
             status: TestStatus::Passed,
-            file: file.map(|url| super::sarif::path(url)),
+            file: file.map(super::sarif::path),
             line: number(&test["root_line"]).or_else(|| number(&test["line"])),
             ..TestCase::default()
         };

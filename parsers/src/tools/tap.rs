@@ -64,7 +64,7 @@ impl Reader for Tap {
             });
             return 1;
         }
-        if let Some(count) = plan(text).filter(|_| indent % 4 == 0 && (indent == 0 || self.open)) {
+        if let Some(count) = plan(text).filter(|_| indent.is_multiple_of(4) && (indent == 0 || self.open)) {
             if !self.open && !next_is_tap(lines) && self.top_level_seen == 0 && count > 0 {
                 return 0;
             }

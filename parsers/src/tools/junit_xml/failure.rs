@@ -18,11 +18,12 @@ pub(super) fn complete(case: Case, dialect: Dialect) -> TestCase {
     }
     // A skip has a reason, not a place where it broke.
     let broke = !body.is_empty() || !stack.is_empty();
-    if broke && test.line.is_none() {
-        if let Some(place) = place(&text, &class) {
-            test.file.get_or_insert_with(|| place.file.to_owned());
-            test.line = Some(place.line);
-        }
+    if broke
+        && test.line.is_none()
+        && let Some(place) = place(&text, &class)
+    {
+        test.file.get_or_insert_with(|| place.file.to_owned());
+        test.line = Some(place.line);
     }
     if broke && let Some((expected, actual)) = values(&text) {
         test.expected = Some(expected.to_owned());
@@ -96,6 +97,12 @@ fn place<'a>(text: &'a str, class: &str) -> Option<Place<'a>> {
             && call.starts_with(class)
             && let Some((_, place)) = call.trim_end_matches(')').rsplit_once('(')
             && let Some(place) = Place::colons(place)
+        {
+            return Some(place);
+        }
+        // Catch2: `at file.cpp:12` alone.
+        if let Some(place) = line.strip_prefix("at ").and_then(Place::colons)
+            && !place.file.contains([' ', '('])
         {
             return Some(place);
         }
