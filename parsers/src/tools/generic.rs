@@ -176,6 +176,11 @@ fn at_front(text: &str, said: Option<Severity>, indented: bool) -> Option<Found<
             continue;
         };
         let file = text[..at].trim_end();
+        let kind = path::kind(file);
+        // A bare word may be a program's port or a counter: only a severity makes it a file.
+        if kind == path::Kind::NoFile || kind == path::Kind::Word && (indented || style != numbers::Style::Colon) {
+            return None;
+        }
         let (message, separated) = message(rest);
         let message =
             message.strip_prefix("-> [").and_then(|rest| rest.split_once("]: ")).map_or(message, |(_, rest)| rest);
@@ -187,12 +192,7 @@ fn at_front(text: &str, said: Option<Severity>, indented: bool) -> Option<Found<
         if message.is_empty() || !(separated || certain) || message.starts_with("in ") && frame_only(message) {
             return None;
         }
-        let named = match path::kind(file) {
-            path::Kind::File => true,
-            // A bare word may be a program's port or a counter: only a severity makes it a file.
-            path::Kind::Word => certain && !indented && style == numbers::Style::Colon,
-            path::Kind::NoFile => return None,
-        };
+        let named = certain || kind == path::Kind::File;
         let message = strip_frame(message);
         return (named && !message.is_empty()).then_some(Found { file, numbers, severity: said, message });
     }

@@ -57,7 +57,11 @@ fn letter(c: char) -> Option<Severity> {
 
 /// The severity word at the front, and what follows it.
 fn word(text: &str) -> Option<(Severity, &str, &str)> {
-    WORDS.iter().find_map(|(word, severity)| {
+    let first = text.bytes().next()?.to_ascii_lowercase();
+    if !first.is_ascii_lowercase() {
+        return None;
+    }
+    WORDS.iter().filter(|(word, _)| word.as_bytes()[0] == first).find_map(|(word, severity)| {
         let head = text.get(..word.len()).filter(|head| head.eq_ignore_ascii_case(word))?;
         let rest = &text[word.len()..];
         let ended = !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '\''));
