@@ -5,7 +5,7 @@ CARGO_DENY_VERSION := 0.20.2
 # rustup's folder is not on the PATH of a shell that is older than the installation.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: help setup build images demo test lint deny ci clean
+.PHONY: help setup build images demo test peers score lint deny ci clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,17 @@ test: setup ## Run every test, against real containers too
 	cargo build --workspace
 	$(TARGET_DIR)/debug/greenroom images build
 	GREENROOM_DOCKER_TESTS=1 cargo test --workspace
+
+peers: setup ## Run whole repairs through a LiteLLM proxy (installs it into a venv below the target folder)
+	tests/peers/setup.sh
+	GREENROOM_PEER_TESTS=1 GREENROOM_DOCKER_TESTS=1 cargo test --test peers --test main -- litellm
+
+# Real tool output with ground truth from elsewhere: a folder with *.jsonl, predict.py and score.py.
+CORPORA ?= ../shared/corpora
+score: ## Score the parsers on CORPORA
+	cargo build --release
+	python3 $(CORPORA)/predict.py $(TARGET_DIR)/release/greenroom $(TARGET_DIR)/predictions.jsonl
+	python3 $(CORPORA)/score.py $(TARGET_DIR)/predictions.jsonl
 
 lint: ## Check formatting, clippy and the shell scripts
 	cargo fmt --all --check

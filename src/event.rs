@@ -77,6 +77,12 @@ pub enum Event {
         /// The unified diff from pristine to that tree.
         patch: BlobId,
         files_changed: Vec<String>,
+        /// Manifest of that tree plus what the run made beside the patch: what `cp` reads. Caches stay out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workspace: Option<BlobId>,
+        /// Files that were too many or too large to be kept in it.
+        #[serde(default)]
+        artifacts_left_out: u64,
     },
     /// The frozen checks in a clean container on the captured tree.
     VerificationFinished {

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListVolumesOptions,
-    LogsOptions, RemoveContainerOptions, StartContainerOptions, WaitContainerOptions,
+    BuildImageOptions, CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions,
+    ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions, StartContainerOptions,
+    WaitContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -461,6 +462,110 @@ async fn stopping_leaves_no_container_and_no_volume() {
     assert_eq!(containers(&house.docker, &house.run).await, 0);
     let left = volume_names(&house.docker).await;
     assert!(!volumes.iter().any(|name| left.contains(name)));
+}
+
+#[tokio::test]
+async fn what_an_image_says_about_itself_is_overridden() {
+    let Some(engine) = engine().await else { return };
+    IMAGE.get_or_init(|| prepared(&engine)).await;
+    let docker = Docker::connect_with_host(&engine.facts.address).unwrap();
+    let name = format!("greenroom-test-hostile:{}", RunId::generate());
+    let dockerfile = "FROM greenroom/python:latest\n\
+        USER 0\n\
+        RUN install -d -m 777 /var/evil\n\
+        VOLUME /var/evil\n\
+        ENV LD_PRELOAD=/nope.so\n\
+        HEALTHCHECK --interval=1s CMD touch /workspace/health\n\
+        ENTRYPOINT [\"sleep\"]\n\
+        CMD [\"300\"]\n\
+        USER 4242\n";
+    build(&docker, &name, dockerfile).await;
+    let images = Images::new(engine.clone());
+    let image = images.prepare(&name, &|_| {}).await.unwrap();
+    assert_eq!(images.prepare(&name, &|line| panic!("made again: {line}")).await.unwrap(), image);
+    assert!(!image.env.iter().any(|(variable, _)| variable.starts_with("LD_")));
+
+    let run = RunId::generate();
+    let sandbox = start(&engine, &image, &run, LIMITS, Vec::new(), None).await.unwrap();
+    let seen = docker.inspect_container(&sandbox.facts().container, None::<InspectContainerOptions>).await.unwrap();
+    let config = serde_json::to_string(&seen.config.unwrap().env).unwrap();
+    assert!(!config.contains("/nope.so"), "{config}");
+    let mut output = Output::default();
+    let command = "id -u; touch /var/evil/x; ls /workspace; cat /proc/1/comm";
+    let request = ExecRequest::shell(CallToken(1), command, Duration::from_secs(30));
+    sandbox.exec(&request, &mut output).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1000\nsupervisor\n");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Read-only file system"), "{:?}", output.stderr);
+    let volumes: Vec<_> = seen.mounts.unwrap().into_iter().filter_map(|mount| mount.name).collect();
+    sandbox.stop().await.unwrap();
+    let left = volume_names(&docker).await;
+    assert!(!volumes.iter().any(|name| left.contains(name)));
+
+    let listed = images.list().await.unwrap();
+    assert!(listed.iter().any(|image| image.name == name));
+    assert!(listed.iter().any(|image| image.name == "python" && image.digest.is_some()));
+    let removed = images.remove(&name).await.unwrap();
+    assert!(removed.len() == 1 && removed[0].starts_with("greenroom/prepared:"), "{removed:?}");
+    docker.remove_image(&name, None::<RemoveImageOptions>, None).await.unwrap();
+}
+
+async fn build(docker: &Docker, name: &str, dockerfile: &str) {
+    let context = tar_of(&[("Dockerfile", dockerfile)]);
+    let options = BuildImageOptions {
+        dockerfile: "Dockerfile".to_owned(),
+        t: Some(name.to_owned()),
+        rm: true,
+        forcerm: true,
+        ..Default::default()
+    };
+    let mut news = docker.build_image(options, None, Some(bollard::body_full(context.into())));
+    while let Some(line) = news.next().await {
+        line.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_image_nobody_has_is_said_to_be_missing() {
+    let Some(engine) = engine().await else { return };
+    let name = "greenroom.invalid/no/such:image";
+    let started = Instant::now();
+    let error = Images::new(engine).prepare(name, &|_| {}).await.unwrap_err();
+    assert!(matches!(&error, SandboxError::Image { image, .. } if image == name), "{error}");
+    assert!(error.to_string().contains("toolchains: python"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(40));
+}
+
+#[tokio::test]
+async fn a_sandbox_that_is_only_dropped_goes_too() {
+    let Some(house) = House::open().await else { return };
+    let container = house.sandbox.facts().container.clone();
+    let removal = WaitContainerOptions { condition: "removed".to_owned() };
+    let removed = house.docker.wait_container(&container, Some(removal)).collect::<Vec<_>>();
+    drop(house.sandbox);
+    assert!(tokio::time::timeout(Duration::from_secs(20), removed).await.is_ok(), "its lease is 45 s");
+    assert_eq!(containers(&house.docker, &house.run).await, 0);
+}
+
+#[tokio::test]
+async fn containers_that_were_never_started_are_reaped_by_their_owner_alone() {
+    let Some(engine) = engine().await else { return };
+    let image = IMAGE.get_or_init(|| prepared(&engine)).await.clone();
+    let docker = Docker::connect_with_host(&engine.facts.address).unwrap();
+    let mine = format!("tests-{}", RunId::generate());
+    let mut ids = Vec::new();
+    for owner in [mine.clone(), format!("{mine}-other")] {
+        let body = ContainerCreateBody {
+            image: Some(image.image.digest.clone()),
+            labels: Some(HashMap::from([("greenroom.owner".to_owned(), owner)])),
+            ..Default::default()
+        };
+        ids.push(docker.create_container(None::<CreateContainerOptions>, body).await.unwrap().id);
+    }
+    let hour = Duration::from_secs(3600);
+    assert_eq!(greenroom::sandbox::reap(&engine, &mine, hour).await.unwrap(), [""; 0]);
+    let gone = greenroom::sandbox::reap(&engine, &mine, Duration::ZERO).await.unwrap();
+    assert_eq!(gone, [ids[0].clone()]);
+    docker.remove_container(&ids[1], None::<RemoveContainerOptions>).await.unwrap();
 }
 
 /// Plays the runner of the test below in a process of its own, and dies without a word while a command runs.

@@ -22,7 +22,7 @@ use crate::snapshot::change::created;
 use crate::snapshot::pack::tar_stream;
 use crate::store::Store;
 use crate::task::Task;
-use crate::tools::{ToolCall, ToolContext, ToolFailure, run_checks};
+use crate::tools::{self, ToolCall, ToolContext, ToolFailure, run_checks};
 use crate::verify::verify;
 
 /// What a run is made of. Everything in it comes from the operator.
@@ -91,7 +91,7 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
         None => Ok(()),
     };
     ended?;
-    stopped.map_err(sandbox_failed)?;
+    stopped?;
     Ok(run.state)
 }
 
@@ -110,13 +110,15 @@ impl Run<'_> {
             if step == Step::Done {
                 return Ok(());
             }
+            if stop.is_cancelled() {
+                return self.finish(RunOutcome { status: RunStatus::Parked, reason: "interrupted".into() });
+            }
+            // Not broken off: a container that the engine has only begun to create would stay behind.
+            let starts_one = matches!(step, Step::StartSandbox | Step::Verify);
             let outcome = tokio::select! {
                 biased;
-                () = stop.cancelled() => {
-                    let outcome = RunOutcome { status: RunStatus::Parked, reason: "interrupted".into() };
-                    return self.finish(outcome);
-                }
-                outcome = self.carry_out(step) => outcome,
+                () = stop.cancelled(), if !starts_one => continue,
+                outcome = self.carry_out(step, stop) => outcome,
             };
             if let Err(failure) = outcome {
                 let error = failed(failure);
@@ -127,14 +129,14 @@ impl Run<'_> {
         }
     }
 
-    async fn carry_out(&mut self, step: Step) -> Result<(), ToolFailure> {
+    async fn carry_out(&mut self, step: Step, stop: &CancellationToken) -> Result<(), ToolFailure> {
         match step {
             Step::StartSandbox => self.start_sandbox().await,
             Step::RunBaseline => self.run_baseline().await,
             Step::CallModel { turn } => self.call_model(turn).await,
             Step::CallTool { token, call } => self.call_tool(token, call).await,
             Step::CaptureTree => self.capture_tree().await,
-            Step::Verify => self.verify().await,
+            Step::Verify => self.verify(stop).await,
             Step::Finish(outcome) => {
                 let elapsed_ms = millis(self.began.elapsed());
                 self.commit(Event::Finished { outcome, elapsed_ms })
@@ -191,7 +193,7 @@ impl Run<'_> {
     }
 
     async fn call_model(&mut self, turn: u64) -> Result<(), ToolFailure> {
-        let request = context::build(&self.state);
+        let request = context::build(&self.state, tools::specs());
         self.commit(Event::ModelRequested { turn, estimated_input_tokens: context::estimated_tokens(&request) })?;
         self.observer.progress(&Progress::AskingModel { model: self.parts.model.id().to_owned(), turn });
         let began = Instant::now();
@@ -254,7 +256,7 @@ impl Run<'_> {
         self.commit(captured)
     }
 
-    async fn verify(&mut self) -> Result<(), ToolFailure> {
+    async fn verify(&mut self, stop: &CancellationToken) -> Result<(), ToolFailure> {
         let checks = self.state.task.checks.clone();
         self.observer.progress(&Progress::Verifying { checks: checks.len() });
         let began = Instant::now();
@@ -264,8 +266,11 @@ impl Run<'_> {
         let stream = tree_stream(&self.parts.store, Arc::new(manifest));
         let launcher = self.parts.launcher.clone();
         let timeout = self.check_timeout();
-        let checks = verify(launcher.as_ref(), &self.parts.store, &self.parts.spec, stream, &checks, timeout).await?;
-        self.commit(Event::VerificationFinished { checks, elapsed_ms: millis(began.elapsed()) })
+        let store = &self.parts.store;
+        match verify(launcher.as_ref(), store, &self.parts.spec, stream, &checks, timeout, stop).await? {
+            Some(checks) => self.commit(Event::VerificationFinished { checks, elapsed_ms: millis(began.elapsed()) }),
+            None => Ok(()),
+        }
     }
 
     fn time_left(&self) -> Option<Duration> {
@@ -321,7 +326,7 @@ fn no_sandbox() -> SandboxError {
 
 fn failed(failure: ToolFailure) -> Error {
     match failure {
-        ToolFailure::Sandbox(error) => sandbox_failed(error),
+        ToolFailure::Sandbox(error) => error.into(),
         ToolFailure::Store(error) => store_failed(error),
     }
 }
@@ -330,16 +335,4 @@ fn store_failed(error: std::io::Error) -> Error {
     Error::internal("cannot write the run's journal or blobs")
         .because(error)
         .hint("make room on the disk that holds the state folder, or point GREENROOM_HOME elsewhere")
-}
-
-fn sandbox_failed(error: SandboxError) -> Error {
-    let hint = match &error {
-        SandboxError::NoEngine { .. } => "start Docker, or set DOCKER_HOST; `greenroom doctor` says what was tried",
-        SandboxError::Image { .. } => "`greenroom images build` shows the whole build; --image names another image",
-        SandboxError::Hardening { .. } => "`greenroom doctor` shows what this engine supports",
-        SandboxError::Start { .. } | SandboxError::Deadline { .. } => "`greenroom doctor` shows the engine's state",
-        SandboxError::Refused { .. } => "`greenroom show` has the call that could not be carried out",
-        SandboxError::Lost { .. } => "the container ended by itself or was removed; run it again",
-    };
-    Error::no_sandbox(error.to_string()).hint(hint)
 }

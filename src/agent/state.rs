@@ -46,6 +46,8 @@ pub struct RunState {
     pub tree: Option<BlobId>,
     pub patch: Option<BlobId>,
     pub files_changed: Vec<String>,
+    /// The captured tree with what the run made beside the patch.
+    pub workspace: Option<BlobId>,
     /// The agent's own words on what it did.
     pub summary: Option<String>,
     /// Committed tool calls.
@@ -135,6 +137,7 @@ impl RunState {
             tree: None,
             patch: None,
             files_changed: Vec::new(),
+            workspace: None,
             summary: None,
             steps: 0,
             turns: 0,
@@ -261,7 +264,8 @@ impl RunState {
                     None => self.continue_in(Phase::Tools),
                 }
             }
-            Event::TreeCaptured { tree, patch, files_changed } => {
+            Event::TreeCaptured { tree, patch, files_changed, workspace, .. } => {
+                self.workspace = workspace.clone();
                 self.tree = Some(tree.clone());
                 self.patch = Some(patch.clone());
                 self.files_changed = files_changed.clone();

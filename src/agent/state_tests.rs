@@ -94,7 +94,13 @@ fn submitted() -> ToolOutcome {
 }
 
 fn captured() -> Event {
-    Event::TreeCaptured { tree: BlobId::of(b"t"), patch: BlobId::of(b"p"), files_changed: vec!["a.py".into()] }
+    Event::TreeCaptured {
+        tree: BlobId::of(b"t"),
+        patch: BlobId::of(b"p"),
+        files_changed: vec!["a.py".into()],
+        workspace: None,
+        artifacts_left_out: 0,
+    }
 }
 
 fn verified(code: i32) -> Event {

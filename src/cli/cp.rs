@@ -31,7 +31,8 @@ pub async fn run(args: CpArgs, context: &mut Context) -> Result<ExitCode> {
         Error::usage(format!("`{}` is not of the form RUN:PATH", args.source)).hint("for example `last:out/chart.svg`")
     })?;
     let past = Past::find(context, run)?;
-    let tree = past.state.tree.as_ref().or(past.state.pristine.as_ref()).ok_or_else(|| {
+    let kept = past.state.workspace.as_ref().or(past.state.tree.as_ref());
+    let tree = kept.or(past.state.pristine.as_ref()).ok_or_else(|| {
         Error::usage(format!("run {} has no files", past.state.run))
             .hint("it ended before the repository was copied in")
     })?;
@@ -42,7 +43,7 @@ pub async fn run(args: CpArgs, context: &mut Context) -> Result<ExitCode> {
     let mut picked = pick(&tree, &wanted);
     if picked.entries.is_empty() {
         return Err(Error::usage(format!("run {} has no `{wanted}`", past.state.run))
-            .hint("build output is not kept; `greenroom diff` shows what is"));
+            .hint("caches are not kept; `greenroom diff` shows what changed"));
     }
     let (folder, name) = destination(&args.dest, &wanted)?;
     picked = renamed(picked, &wanted, &name);

@@ -1,13 +1,13 @@
 //! `greenroom demo`: small broken projects, repaired in real containers; each by `autofix` or by a recorded cure.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use serde::Deserialize;
 
 use super::interrupt::Interrupt;
 use super::run::{Done, Job, SandboxArgs, carry_out};
+use super::task_folder::{Cure, TaskFolder};
 use super::{Context, Format, FormatArgs, engine, values};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
@@ -29,22 +29,6 @@ pub struct DemoArgs {
     tasks: Option<PathBuf>,
     #[command(flatten)]
     format: FormatArgs,
-}
-
-/// `fixtures/tasks/<name>/task.toml`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DemoTask {
-    name: String,
-    description: String,
-    toolchain: String,
-    checks: Vec<String>,
-    /// `autofix`, or `scripted:FILE` with a file beside this one.
-    cure: String,
-    /// What the cure is told to do; without it: make the checks pass.
-    instruction: Option<String>,
-    #[serde(skip)]
-    folder: PathBuf,
 }
 
 pub async fn run(args: DemoArgs, context: &mut Context) -> Result<ExitCode> {
@@ -80,9 +64,9 @@ pub async fn run(args: DemoArgs, context: &mut Context) -> Result<ExitCode> {
     Ok(if verified { ExitCode::Success } else { ExitCode::Unverified })
 }
 
-async fn one(task: &DemoTask, context: &mut Context, interrupt: &Interrupt) -> Result<Done> {
+async fn one(task: &TaskFolder, context: &mut Context, interrupt: &Interrupt) -> Result<Done> {
     let typed = Typed { image: Some(task.toolchain.clone()), ..Typed::default() };
-    let config = RunConfig::resolve(&task.folder.join("repo"), typed, FileConfig::default())?;
+    let config = RunConfig::resolve(&task.repo(), typed, FileConfig::default())?;
     let job = Job {
         config,
         sandbox: SandboxArgs::default(),
@@ -95,19 +79,22 @@ async fn one(task: &DemoTask, context: &mut Context, interrupt: &Interrupt) -> R
     Ok(carry_out(job, context, interrupt).await)
 }
 
-fn cure(task: &DemoTask) -> Result<Arc<dyn Model>> {
-    match task.cure.strip_prefix("scripted:") {
-        Some(script) => engine::scripted(&task.folder.join(script)),
-        None => engine::model(Some(&task.cure)),
+fn cure(task: &TaskFolder) -> Result<Arc<dyn Model>> {
+    match task.cure {
+        Cure::Scripted => engine::scripted(&task.script()),
+        Cure::Autofix => engine::model(Some("autofix")),
     }
 }
 
 /// Which is which: what autofix repaired by what the tools said, and what a recorded cure had to do.
-fn table(tasks: &[DemoTask], results: &[RunResult]) -> String {
+fn table(tasks: &[TaskFolder], results: &[RunResult]) -> String {
     let mut text = String::from("\n");
     for (task, result) in tasks.iter().zip(results) {
         let (colour, status) = summary::status_word(result.status);
-        let by = if task.cure == "autofix" { "autofix" } else { "recorded cure" };
+        let by = match task.cure {
+            Cure::Autofix => "autofix",
+            Cure::Scripted => "recorded cure",
+        };
         let time = values::show_duration(result.wall_ms);
         text.push_str(&format!(
             "{colour}{status:<10}{RESET} {:<20} {by:<14} {DIM}{} steps, {time}{RESET}\n",
@@ -117,16 +104,14 @@ fn table(tasks: &[DemoTask], results: &[RunResult]) -> String {
     text
 }
 
-fn load(folder: Option<PathBuf>, names: &[String]) -> Result<Vec<DemoTask>> {
+fn load(folder: Option<PathBuf>, names: &[String]) -> Result<Vec<TaskFolder>> {
     let folder = folder.map_or_else(find, Ok)?;
     let unreadable = |error| Error::usage(format!("cannot list the projects in `{}`", folder.display())).because(error);
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .map_err(unreadable)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.join("task.toml").is_file())
-        .collect();
+    let mut folders: Vec<PathBuf> =
+        std::fs::read_dir(&folder).map_err(unreadable)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     folders.sort();
-    let tasks = folders.iter().map(|path| read(path)).collect::<Result<Vec<DemoTask>>>()?;
+    let tasks = folders.iter().filter_map(|path| TaskFolder::open(path).transpose());
+    let tasks = tasks.collect::<Result<Vec<TaskFolder>>>()?;
     if let Some(unknown) = names.iter().find(|name| tasks.iter().all(|task| task.name != **name)) {
         let known: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
         return Err(Error::usage(format!("no project `{unknown}`")).hint(format!("there are {}", known.join(", "))));
@@ -144,12 +129,4 @@ fn find() -> Result<PathBuf> {
         Error::usage("the example projects are not here")
             .hint("run it from a clone of Greenroom, or name their folder with `--tasks DIR`")
     })
-}
-
-fn read(folder: &Path) -> Result<DemoTask> {
-    let path = folder.join("task.toml");
-    let wrong = || format!("cannot read `{}`", path.display());
-    let text = std::fs::read_to_string(&path).map_err(|error| Error::usage(wrong()).because(error))?;
-    let task: DemoTask = toml::from_str(&text).map_err(|error| Error::usage(wrong()).because(error))?;
-    Ok(DemoTask { folder: folder.to_owned(), ..task })
 }

@@ -8,7 +8,8 @@ use crate::config::FileConfig;
 use crate::error::{Error, ExitCode, Result};
 use crate::model::catalog::PROVIDERS;
 use crate::output::human::style::{DIM, GREEN, RED, RESET, YELLOW};
-use crate::sandbox::{EngineFacts, ImageKind};
+use crate::sandbox::doctor::examine;
+use crate::sandbox::{EngineFacts, ImageKind, ListedImage, SandboxError};
 
 /// Say what Greenroom finds on this machine, what is missing, and what to type
 #[derive(Debug, Args)]
@@ -52,17 +53,23 @@ pub async fn run(args: DoctorArgs, context: &mut Context) -> Result<ExitCode> {
     let mut findings = vec![state(context), configuration(context)];
     let exit_of_host =
         if findings.iter().any(|f| f.status == Status::Missing) { ExitCode::Usage } else { ExitCode::Success };
-    let exit = match engine::connect().await {
-        Ok(connected) => {
-            findings.extend(engine_findings(connected.facts()));
-            findings.push(images(&connected).await);
+    let found = examine().await;
+    let exit = match &found.engine {
+        Ok(facts) => {
+            findings.extend(engine_findings(facts));
+            findings.push(images(&found.images));
             exit_of_host
         }
-        Err(error) => {
+        Err(detail) => {
+            let detail = detail.strip_prefix("no container engine: ").unwrap_or(detail).to_owned();
+            let error = Error::from(SandboxError::NoEngine { detail });
             findings.push(Finding::missing("container engine", &error));
             error.exit
         }
     };
+    for concern in &found.concerns {
+        findings.push(Finding::new("concern", Status::Warning, concern.what.as_str()).hint(concern.hint.as_str()));
+    }
     findings.push(models());
     let status = findings.iter().map(|finding| finding.status).max_by_key(|status| *status as u8).unwrap_or(Status::Ok);
     for finding in &findings {
@@ -119,7 +126,7 @@ fn configuration(context: &Context) -> Finding {
 
 fn engine_findings(facts: &EngineFacts) -> Vec<Finding> {
     let gib = facts.memory_bytes as f64 / f64::from(1 << 30);
-    let mut findings = vec![
+    vec![
         Finding::new(
             "container engine",
             Status::Ok,
@@ -135,41 +142,19 @@ fn engine_findings(facts: &EngineFacts) -> Vec<Finding> {
             ),
         ),
         Finding::new("runtimes", Status::Ok, facts.runtimes.join(", ")),
-    ];
-    for needed in ["seccomp"] {
-        if !facts.security_options.iter().any(|option| option.contains(needed)) {
-            findings.push(
-                Finding::new("confinement", Status::Missing, format!("the engine does not offer {needed}"))
-                    .hint("use an engine with seccomp; Greenroom refuses to run without it"),
-            );
-        }
-    }
-    for warning in &facts.warnings {
-        findings.push(Finding::new("engine warning", Status::Warning, warning.as_str()));
-    }
-    findings
+    ]
 }
 
-async fn images(connected: &engine::Connected) -> Finding {
-    match connected.images().list().await {
-        Ok(images) => {
-            let toolchains: Vec<_> = images.iter().filter(|image| image.kind == ImageKind::Toolchain).collect();
-            let (built, missing): (Vec<_>, Vec<_>) = toolchains.iter().partition(|image| image.digest.is_some());
-            let names = |images: &[&&crate::sandbox::ListedImage]| {
-                images.iter().map(|image| image.name.as_str()).collect::<Vec<_>>().join(", ")
-            };
-            match missing.is_empty() {
-                true => Finding::new("images", Status::Ok, format!("built: {}", names(&built))),
-                false => {
-                    let built = if built.is_empty() { "none".into() } else { names(&built) };
-                    let detail = format!("built: {built}; on first use: {}", names(&missing));
-                    Finding::new("images", Status::Warning, detail)
-                        .hint("`greenroom images build` builds all of them now")
-                }
-            }
-        }
-        Err(error) => Finding::missing("images", &engine::sandbox_failed(error)),
+fn images(images: &[ListedImage]) -> Finding {
+    let toolchains = images.iter().filter(|image| image.kind == ImageKind::Toolchain);
+    let (built, missing): (Vec<&ListedImage>, Vec<&ListedImage>) = toolchains.partition(|image| image.digest.is_some());
+    let names = |images: &[&ListedImage]| images.iter().map(|image| image.name.as_str()).collect::<Vec<_>>().join(", ");
+    if missing.is_empty() {
+        return Finding::new("images", Status::Ok, format!("built: {}", names(&built)));
     }
+    let already = if built.is_empty() { "none".into() } else { names(&built) };
+    let detail = format!("built: {already}; on first use: {}", names(&missing));
+    Finding::new("images", Status::Warning, detail).hint("`greenroom images build` builds all of them now")
 }
 
 /// Names of keys only; their values are nobody's business.

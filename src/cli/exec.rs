@@ -9,6 +9,7 @@ use greenroom_parsers::Parser;
 
 use super::interrupt::Interrupt;
 use super::run::SandboxArgs;
+use super::task_folder::TaskFolder;
 use super::{Context, Format, FormatArgs, engine, prepare, toolchain, values};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
@@ -63,7 +64,8 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
     let format = args.format.format();
     let paths = context.paths()?;
     let typed = Typed { image: args.sandbox.image.clone(), env: args.sandbox.env.clone(), ..Typed::default() };
-    let config = RunConfig::resolve(&args.repo, typed, FileConfig::load(&paths.config_file)?)?;
+    let repo = TaskFolder::open(&args.repo)?.map_or(args.repo, |task| task.repo());
+    let config = RunConfig::resolve(&repo, typed, FileConfig::load(&paths.config_file)?)?;
     let chosen = toolchain::choose(&config.repo, config.image.as_deref())?;
     prepare::tell_image(&chosen, &mut context.printer)?;
     let data = args.sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
@@ -82,9 +84,10 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
     let spec = SandboxSpec { run: run.clone(), image: image.clone(), limits: config.resources, env, data };
     let tree = tree(copied.manifest, blobs);
     // From here there is a container: an interrupt ends the command, and the container is removed all the same.
-    let sandbox = engine.launcher(&paths.state).start(&spec, tree).await.map_err(engine::sandbox_failed)?;
+    let sandbox = engine.launcher(&paths.state).await.start(&spec, tree).await?;
     let request = ExecRequest {
         token: CallToken(0),
+        part: 0,
         argv: args.command.clone(),
         cwd: WORKSPACE.into(),
         env: Vec::new(),
@@ -95,10 +98,10 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
     let ran = tokio::select! {
         biased;
         () = interrupt.stop.cancelled() => Err(Error::new(ExitCode::Interrupted, "interrupted")),
-        ran = sandbox.exec(&request, &mut sink) => ran.map_err(engine::sandbox_failed),
+        ran = sandbox.exec(&request, &mut sink) => ran.map_err(Error::from),
     };
     let finished = sink.finish(ran.as_ref().ok());
-    sandbox.stop().await.map_err(engine::sandbox_failed)?;
+    sandbox.stop().await?;
     let (output, finished) = (ran?, finished?);
     let exit = exit_code(output.outcome);
     match format {

@@ -53,7 +53,7 @@ pub async fn run(args: ImagesArgs, context: &mut Context) -> Result<ExitCode> {
 
 async fn list(format: Format, context: &mut Context) -> Result<()> {
     let connected = engine::connect().await?;
-    for image in connected.images().list().await.map_err(engine::sandbox_failed)? {
+    for image in connected.images().list().await? {
         match format {
             Format::Json => context.printer.json(&image)?,
             Format::Human => context.printer.result(&render(&image))?,
@@ -77,7 +77,7 @@ async fn build(names: Vec<String>, context: &mut Context) -> Result<()> {
             let progress = Mutex::new((Progress::new(&context.printer), &mut context.printer));
             let tell = |line: &str| engine::tell(&progress, line);
             let images = connected.images();
-            let work = async { images.build(&name, &tell).await.map_err(engine::sandbox_failed) };
+            let work = async { images.build(&name, &tell).await.map_err(Error::from) };
             interrupt.or_stop(work).await?
         };
         context.printer.result(&format!("{GREEN}✓{RESET} {} {DIM}{}{RESET}", built.name, built.digest))?;
@@ -87,7 +87,7 @@ async fn build(names: Vec<String>, context: &mut Context) -> Result<()> {
 
 async fn remove(name: &str, context: &mut Context) -> Result<()> {
     let connected = engine::connect().await?;
-    let removed = connected.images().remove(name).await.map_err(engine::sandbox_failed)?;
+    let removed = connected.images().remove(name).await?;
     if removed.is_empty() {
         return context.printer.note(&format!("there is no image `{name}`; nothing was removed"));
     }

@@ -15,6 +15,7 @@ mod prepare;
 pub mod run;
 pub mod runs;
 pub mod show;
+mod task_folder;
 pub mod toolchain;
 pub mod values;
 mod watch;

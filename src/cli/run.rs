@@ -8,11 +8,13 @@ use std::time::Duration;
 use clap::Args;
 
 use super::interrupt::Interrupt;
+use super::task_folder::TaskFolder;
 use super::watch::Watch;
 use super::{Context, Format, FormatArgs, engine, found, prepare, values};
 use crate::agent::{self, Parts, Settings};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
+use crate::event::{Limits, RunStatus};
 use crate::id::{BlobId, RunId};
 use crate::model::Model;
 use crate::output::human::style::{DIM, RESET};
@@ -33,7 +35,7 @@ Examples:
 
 The repository itself is never changed: look at the patch with `greenroom diff last`, take it with `greenroom apply last`.")]
 pub struct RunArgs {
-    /// The repository
+    /// The repository, or a task folder (`task.toml` beside `repo/`)
     #[arg(long, value_name = "DIR", default_value = ".")]
     repo: PathBuf,
     /// What to do; `-` reads it from stdin. Without it: make the checks pass
@@ -131,20 +133,27 @@ fn resolve(args: RunArgs, context: &Context) -> Result<Job> {
     if let Some(timeout) = args.check_timeout {
         file.check_timeout = Some(crate::config::TypedDuration(timeout));
     }
+    let task = TaskFolder::open(&args.repo)?;
     let typed = Typed {
         model: args.model,
-        image: args.sandbox.image.clone(),
+        image: args.sandbox.image.clone().or_else(|| task.as_ref().map(|task| task.toolchain.clone())),
         steps: args.steps,
         tokens_max: args.tokens_max,
         cost_usd_max: args.cost_usd_max,
         time_max: args.time_max,
         env: args.sandbox.env.clone(),
     };
-    let config = RunConfig::resolve(&args.repo, typed, file)?;
+    let repo = task.as_ref().map_or(args.repo, TaskFolder::repo);
+    let config = RunConfig::resolve(&repo, typed, file)?;
     let instruction = args.task.map(instruction).transpose()?;
+    let instruction = instruction.or_else(|| task.as_ref()?.instruction.clone());
+    let checks = match task {
+        Some(task) if args.checks.is_empty() => task.checks,
+        Some(_) | None => args.checks,
+    };
     let model = engine::model(config.model.as_deref())?;
     let format = args.format.format();
-    Ok(Job { config, sandbox: args.sandbox, instruction, checks: args.checks, model, format })
+    Ok(Job { config, sandbox: args.sandbox, instruction, checks, model, format })
 }
 
 /// The user's words; from stdin only where `-` asks for it.
@@ -185,6 +194,8 @@ pub(super) async fn carry_out(job: Job, context: &mut Context, interrupt: &Inter
         (Ok(()), None) => Done::without_run(Error::internal("the run ended without a single event")),
         (Err(error), Some(mut result)) => {
             result.exit_code = error.exit.code();
+            let unended = if error.exit == ExitCode::Interrupted { RunStatus::Parked } else { RunStatus::Failed };
+            result.status.get_or_insert(unended);
             result.error = Some(ErrorLine::of(&error));
             Done { result, patch: seen.patch, error: Some(error) }
         }
@@ -225,11 +236,11 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         run,
         repo: config.repo.display().to_string(),
         task: Task { instruction, checks },
-        limits: config.limits,
+        limits: within_window(config.limits, model.as_ref()),
     };
     let parts = Parts {
         store: store.clone(),
-        launcher: engine.launcher(&paths.state),
+        launcher: engine.launcher(&paths.state).await,
         model,
         spec,
         pristine: Arc::new(copied.manifest),
@@ -244,6 +255,15 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     driven?;
     // Only after the run's own end was recorded: a reader that has gone stops the run, it does not fail it.
     failure.map_or(Ok(()), Err)
+}
+
+/// A request must leave room for the answer in a small window.
+fn within_window(limits: Limits, model: &dyn Model) -> Limits {
+    let context_tokens_max = match model.limits().context_tokens {
+        Some(window) => limits.context_tokens_max.min(window / 4 * 3),
+        None => limits.context_tokens_max,
+    };
+    Limits { context_tokens_max, ..limits }
 }
 
 impl Done {

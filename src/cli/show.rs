@@ -6,6 +6,7 @@ use greenroom_parsers::Report;
 use super::{Context, Format, FormatArgs, Past};
 use crate::error::{ExitCode, Result};
 use crate::event::{Event, ToolOutcome};
+use crate::feedback::findings;
 use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET};
 use crate::output::jsonl::EventLine;
 use crate::output::report::verdict_line;
@@ -102,6 +103,30 @@ fn checks_text(name: &str, checks: &[CheckResult]) -> String {
         // How the command ended decides where its output proves nothing.
         let verdict = verdict_line(&Report { verdict: check.verdict(), ..check.report.clone() });
         text.push_str(&format!("\n    {mark} `{}` {}: {}", check.check.command, check.outcome, verdict.trim_end()));
+        if !check.passed() {
+            text.push_str(&first_findings(&check.report));
+        }
+    }
+    text
+}
+
+/// What is wrong, first cause first: enough to follow along, not all of it.
+fn first_findings(report: &Report) -> String {
+    const SHOWN_MAX: usize = 3;
+    let found = findings(report);
+    let mut text = String::new();
+    for finding in found.iter().take(SHOWN_MAX) {
+        let place = match (&finding.file, finding.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}: "),
+            (Some(file), None) => format!("{file}: "),
+            (None, _) => String::new(),
+        };
+        let message = finding.message.lines().next().unwrap_or_default();
+        let line = shorten(&format!("{}: {message}", finding.title));
+        text.push_str(&format!("\n      {place}{RED}{line}{RESET}"));
+    }
+    if found.len() > SHOWN_MAX {
+        text.push_str(&format!("\n      {DIM}and {} more{RESET}", found.len() - SHOWN_MAX));
     }
     text
 }

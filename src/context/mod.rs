@@ -6,21 +6,19 @@ use std::fmt::Write;
 
 use crate::agent::RunState;
 use crate::feedback::{self, Delta};
-use crate::message::{Block, Message, ModelRequest};
+use crate::message::{Block, Message, ModelRequest, ToolSpec};
 use crate::task::CheckResult;
-use crate::tools;
 
 pub use budget::estimated_tokens;
 
 const SYSTEM: &str = include_str!("prompts/system.md");
 const OUTPUT_TOKENS_MAX: u32 = 8_192;
 
-/// The next request. Its estimated length is at most the run's context budget, halved for every time the provider
+/// The next request, with what the model may call. Its estimated length is at most the run's context budget, halved for every time the provider
 /// found it too long.
-pub fn build(state: &RunState) -> ModelRequest {
+pub fn build(state: &RunState, tools: Vec<ToolSpec>) -> ModelRequest {
     let mut messages = vec![Message::user(opening(state))];
     messages.extend(state.transcript.iter().cloned());
-    let tools = tools::specs();
     let tokens_max = state.limits.context_tokens_max >> state.shrinks;
     let fixed = budget::tokens_of_text(SYSTEM)
         + tools.iter().map(|tool| budget::tokens_of_text(&tool.input_schema.to_string())).sum::<u64>()

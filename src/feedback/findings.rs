@@ -1,5 +1,6 @@
 //! The findings of a report in the order a person would want them: first cause first.
 
+use crate::sandbox::WORKSPACE;
 use greenroom_parsers::{Diagnostic, Report, Severity, Suggestion, TestCase, TestStatus, Trace};
 
 /// One thing that is wrong, with where and what.
@@ -55,7 +56,17 @@ pub fn findings(report: &Report) -> Vec<Finding> {
             .filter(|d| d.severity == Some(Severity::Warning))
             .map(|d| of_diagnostic(d, FindingKind::Warning)),
     );
+    for finding in &mut all {
+        if let Some(inside) = finding.file.as_deref().and_then(in_workspace) {
+            finding.file = Some(inside.to_owned());
+        }
+    }
     all
+}
+
+/// The rest of a path below the workspace: how tools that print whole paths name a file of the repository.
+fn in_workspace(file: &str) -> Option<&str> {
+    file.strip_prefix(WORKSPACE)?.strip_prefix('/')
 }
 
 fn is_error(diagnostic: &Diagnostic) -> bool {
@@ -161,7 +172,7 @@ fn of_trace(trace: &Trace) -> Finding {
 
 /// Not a library's: what an edit could change.
 fn is_own_code(file: &str) -> bool {
-    if let Some(inside) = file.strip_prefix("/workspace/") {
+    if let Some(inside) = in_workspace(file) {
         return !inside.contains("node_modules/") && !inside.contains("site-packages/");
     }
     !file.starts_with('/') && !file.starts_with('<') && !file.starts_with("node:")

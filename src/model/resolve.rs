@@ -105,7 +105,9 @@ impl ModelChoice {
             ModelChoice::Autofix => Ok(autofix()),
             ModelChoice::Scripted(path) => {
                 let what = format!("cannot play the script {}", path.display());
-                let script = Scripted::open(&path).map_err(|error| Error::usage(what).because(error))?;
+                let script = Scripted::open(&path).map_err(|error| {
+                    Error::usage(what).because(error).hint("name a file with one answer a line: `scripted:FILE`")
+                })?;
                 Ok(Box::new(script))
             }
             ModelChoice::Remote(remote) => remote.open(options),

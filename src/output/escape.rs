@@ -68,7 +68,7 @@ impl Escaper {
                     Sequence::Sgr(len) => {
                         if self.sgr == Sgr::Keep {
                             out.push_str(std::str::from_utf8(&rest[..len]).expect("parameters are ASCII"));
-                            self.coloured = true;
+                            self.coloured = !matches!(&rest[2..len], b"m" | b"0m");
                         }
                         at += len;
                     }
@@ -208,7 +208,8 @@ mod tests {
     #[test]
     fn colour_lines_and_tabs_stay() {
         let text = "\x1b[1;31merror\x1b[0m:\tGrüße 世界\n";
-        assert_eq!(escape(text, Sgr::Keep), format!("{text}\x1b[0m"));
+        assert_eq!(escape(text, Sgr::Keep), text);
+        assert_eq!(escape("\x1b[1mbold", Sgr::Keep), "\x1b[1mbold\x1b[0m", "colour ends with its text");
         assert_eq!(escape(text, Sgr::Drop), "error:\tGrüße 世界\n");
     }
 

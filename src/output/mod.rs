@@ -85,16 +85,18 @@ impl Printer {
         Stream { channel, escaper: escapes.then(|| Escaper::new(self.sgr(channel))), last: b'\n' }
     }
 
+    /// Written through at once: somebody may be watching a command that takes long.
     pub fn chunk(&mut self, stream: &mut Stream, bytes: &[u8]) -> Result<()> {
         stream.last = bytes.last().copied().unwrap_or(stream.last);
         match &mut stream.escaper {
             Some(escaper) => {
                 let text = escaper.feed(bytes);
                 self.stop_commands(stream.channel)?;
-                self.write(stream.channel, text.as_bytes())
+                self.write(stream.channel, text.as_bytes())?;
             }
-            None => self.write(stream.channel, bytes),
+            None => self.write(stream.channel, bytes)?,
         }
+        self.out.flush().map_err(cannot_write)
     }
 
     pub fn end(&mut self, stream: &mut Stream) -> Result<()> {
@@ -116,10 +118,8 @@ impl Printer {
 
     fn escaped(&mut self, channel: Channel, text: &str) -> Result<()> {
         self.stop_commands(channel)?;
-        let mut text = escape::escape(text, self.sgr(channel));
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
+        let mut text = escape::escape(text.strip_suffix('\n').unwrap_or(text), self.sgr(channel));
+        text.push('\n');
         self.write(channel, text.as_bytes())?;
         match channel {
             Channel::Out => self.out.flush().map_err(cannot_write),

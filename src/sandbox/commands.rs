@@ -12,7 +12,7 @@ use super::{ExecOutput, ExecRequest, OutputSink, SandboxError, Stream};
 use crate::task::Outcome;
 
 /// Between TERM and KILL.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(1);
 /// What the supervisor may need beyond a command's own time to sweep up and to hand over what it still holds.
 const SETTLE_MAX: Duration = Duration::from_secs(60);
 /// How often a call is offered again to a supervisor that cannot fork just now, and the pause before the first retry,
@@ -112,7 +112,7 @@ fn exec_message(env: &[(String, String)], request: &ExecRequest) -> Exec {
         }
     }
     Exec {
-        token: request.token.to_string(),
+        token: format!("{}.{}", request.token, request.part),
         argv: request.argv.iter().map(bytes).collect(),
         cwd: bytes(&request.cwd),
         env: merged.into_iter().map(|(name, value)| (bytes(name), bytes(value))).collect(),

@@ -25,6 +25,7 @@ use crate::snapshot::Manifest;
 
 /// A runner that was not heard of for so long is dead, and its sandboxes end by themselves.
 pub const LEASE: Duration = Duration::from_secs(45);
+pub(super) const OWNER_LABEL: &str = "greenroom.owner";
 /// The first client of a new container.
 const FIRST_EPOCH: u32 = 1;
 /// An upload that moves nothing for so long has failed.
@@ -60,13 +61,15 @@ impl DockerLauncher {
         let labels = [
             ("greenroom", "1".to_owned()),
             ("greenroom.run", spec.run.to_string()),
-            ("greenroom.owner", self.owner.clone()),
+            (OWNER_LABEL, self.owner.clone()),
             ("greenroom.lease", self.lease.as_secs().to_string()),
         ];
         // More CPUs than the machine has is an error to the engine, and means all of them to everybody else.
         let cpu_millis = spec.limits.cpu_millis.min(self.engine.facts.cpus.saturating_mul(1000));
+        // What lies in /tmp counts as memory: were it full of that, every command would be killed, `rm` too.
+        let tmp_bytes = spec.limits.tmp_bytes.min(spec.limits.memory_bytes / 2);
         Ok(Profile {
-            limits: ResourceLimits { cpu_millis, ..spec.limits },
+            limits: ResourceLimits { cpu_millis, tmp_bytes, ..spec.limits },
             labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<HashMap<_, _>>(),
             image_env: config.env.unwrap_or_default().into_iter().filter_map(name).collect(),
             image_volumes: config.volumes.unwrap_or_default(),
@@ -91,6 +94,30 @@ impl Launcher for DockerLauncher {
         .await?;
         // From here on the container goes with this value, however the start ends.
         let container = Container::new(docker.clone(), created.id);
+        match self.open(&container, &profile, spec, tree).await {
+            Ok((link, facts)) => Ok(Box::new(DockerSandbox { link, container, facts, env: spec.env.clone() })),
+            Err(error) => {
+                // Waited for: one that was never started has no lease that would end it after this process has gone.
+                if let Err(error) = container.remove().await {
+                    tracing::warn!(%error, container = container.id, "could not remove a sandbox that did not start");
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl DockerLauncher {
+    /// Fills a created container, starts it and looks at its confinement.
+    async fn open(
+        &self,
+        container: &Container,
+        profile: &Profile,
+        spec: &SandboxSpec,
+        tree: TarStream,
+    ) -> Result<(Link, SandboxFacts), SandboxError> {
+        let docker = &self.engine.docker;
+        let failed = |detail| SandboxError::Start { detail };
         let inspected = within(
             "inspect container",
             CALL,
@@ -99,9 +126,9 @@ impl Launcher for DockerLauncher {
         )
         .await?;
         profile.verify_created(&inspected)?;
-        self.upload(&container, WORKSPACE, tree).await?;
+        self.upload(container, WORKSPACE, tree).await?;
         if let Some(folder) = &spec.data {
-            self.upload(&container, DATA, data::tar_of(folder.clone())).await?;
+            self.upload(container, DATA, data::tar_of(folder.clone())).await?;
         }
         let streams =
             AttachContainerOptions { stdin: true, stdout: true, stderr: true, stream: true, ..Default::default() };
@@ -121,11 +148,9 @@ impl Launcher for DockerLauncher {
             image: spec.image.clone(),
             hardening: serde_json::to_value(&ack.hardening).expect("facts are plain data"),
         };
-        Ok(Box::new(DockerSandbox { link, container, facts, env: spec.env.clone() }))
+        Ok((link, facts))
     }
-}
 
-impl DockerLauncher {
     /// Fills a volume of the created container. The engine answers only at the end, so what is watched is whether it
     /// still takes something.
     async fn upload(&self, container: &Container, path: &str, tar: TarStream) -> Result<(), SandboxError> {

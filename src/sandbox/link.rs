@@ -107,13 +107,10 @@ impl Link {
             input_budget: Arc::new(Semaphore::new(INPUT_BYTES_MAX)),
             renewed: AtomicU64::new(0),
         });
-        let mut link = Link {
-            tasks: vec![
-                tokio::spawn(write_frames(input, queue, shared.clone())),
-                tokio::spawn(read_frames(output, shared.clone(), post_mortem)),
-            ],
-            shared,
-        };
+        // The writer is not among the tasks that end with the link: it ends when nobody can send any longer, and by then
+        // it has written what was sent last.
+        tokio::spawn(write_frames(input, queue, shared.input_budget.clone()));
+        let mut link = Link { tasks: vec![tokio::spawn(read_frames(output, shared.clone(), post_mortem))], shared };
         let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
         link.shared.send(0, FrameKind::Request, &request_bytes(&Request::Hello { lease_ms }), None);
         let ack = match tokio::time::timeout(HELLO_MAX, answer).await {
@@ -352,7 +349,7 @@ impl Shared {
 async fn write_frames(
     mut input: impl AsyncWrite + Unpin,
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
-    shared: Arc<Shared>,
+    input_budget: Arc<Semaphore>,
 ) {
     while let Some(outgoing) = queue.recv().await {
         let mut written = input.write_all(&outgoing.wire).await;
@@ -362,7 +359,7 @@ async fn write_frames(
         if let Err(error) = written {
             // The reader sees the end of the connection too, and it finds out what happened to the container.
             tracing::debug!(%error, "cannot write to PID 1");
-            shared.input_budget.close();
+            input_budget.close();
             return;
         }
     }

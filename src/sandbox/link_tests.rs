@@ -215,3 +215,13 @@ async fn content_larger_than_a_frame_travels_in_pieces() {
     assert!(got == content);
     drop(sender.await.unwrap().unwrap());
 }
+
+#[tokio::test]
+async fn a_goodbye_is_written_though_the_link_is_dropped_at_once() {
+    let (link, mut peer) = linked(LEASE).await;
+    link.shut_down();
+    drop(link);
+    assert_eq!(peer.hear_of_calls().await, (0, Request::Shutdown));
+    let mut rest = Vec::new();
+    peer.heard.read_to_end(&mut rest).await.unwrap();
+}

@@ -8,11 +8,13 @@ mod connect;
 mod data;
 mod docker;
 pub mod doctor;
+mod failed;
 mod files;
 mod image;
 mod link;
 mod prepared;
 mod profile;
+mod reap;
 mod toolchain;
 
 use std::time::Duration;
@@ -27,6 +29,7 @@ use crate::task::Outcome;
 pub use connect::{Engine, EngineFacts};
 pub use docker::{DockerLauncher, LEASE};
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
+pub use reap::{UNSTARTED_MAX, reap};
 pub use toolchain::{TOOLCHAINS, Toolchain};
 
 /// Where the workspace is inside every sandbox.
@@ -121,8 +124,10 @@ pub struct SandboxFacts {
 
 #[derive(Debug, Clone)]
 pub struct ExecRequest {
-    /// The step this belongs to; the supervisor refuses to run one token twice.
+    /// The step this belongs to.
     pub token: CallToken,
+    /// Which of the step's commands; the supervisor refuses to run the same part of a step twice.
+    pub part: u32,
     pub argv: Vec<String>,
     /// Absolute, inside the container.
     pub cwd: String,
@@ -138,6 +143,7 @@ impl ExecRequest {
     pub fn shell(token: CallToken, command: &str, timeout: Duration) -> Self {
         ExecRequest {
             token,
+            part: 0,
             argv: vec!["/bin/sh".into(), "-c".into(), command.into()],
             cwd: WORKSPACE.into(),
             env: Vec::new(),

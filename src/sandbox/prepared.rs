@@ -20,7 +20,7 @@ use super::profile::SUPERVISOR;
 pub(super) const REPOSITORY: &str = "greenroom/prepared";
 /// The name the image was asked for by.
 pub(super) const SOURCE_LABEL: &str = "greenroom.source";
-const KEY_LABEL: &str = "greenroom.prepared";
+pub(super) const KEY_LABEL: &str = "greenroom.prepared";
 
 /// Goes up when what is added to an image changes, so that older ones are made anew.
 const RECIPE: u32 = 1;

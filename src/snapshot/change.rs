@@ -77,8 +77,8 @@ pub fn created(before: &Manifest, after: &Manifest) -> BTreeSet<TreePath> {
     new.filter(|path| path.parent().is_none_or(|parent| !is_new(&parent))).cloned().collect()
 }
 
-/// The changes that make up the patch. Left out are `.git`, what check runs created (`build_output`), and new paths
-/// that the pristine tree's own ignore files name.
+/// The changes that make up the patch. Left out are `.git`, what check runs created (`build_output`), new paths that
+/// the pristine tree's own ignore files name, and links that lead out of the tree.
 pub fn patch_changes(
     before: &Manifest,
     after: &Manifest,
@@ -94,7 +94,8 @@ pub fn patch_changes(
         let is_output = is_new && (build_output.contains(path) || path.ancestors().any(|p| build_output.contains(&p)));
         // A file that takes a folder's place is the end of what the folder held, not a stray artifact.
         let ignored = is_new && !before.entries.contains_key(path) && rules.covers(path, false);
-        !in_git && !is_output && !ignored
+        let outside = matches!(&change.after, Some(Entry::Symlink { target }) if path.leads_outside(target));
+        !in_git && !is_output && !ignored && !outside
     });
     mark_renames(&mut kept);
     Ok(kept)

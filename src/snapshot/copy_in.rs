@@ -67,6 +67,8 @@ pub enum SkipReason {
     GitPointer,
     #[error("may hold credentials, commands or paths of this machine")]
     GitPrivate,
+    #[error("a link to outside the repository")]
+    LinkOutside,
     #[error("left by an interrupted `apply`")]
     ApplyStaging,
     #[error("cannot be read: {0}")]
@@ -260,7 +262,12 @@ impl<'a> Walk<'a> {
             Kind::Directory => Entry::Directory { mode: beneath::permissions(&stat) },
             Kind::Symlink => {
                 let target = folder.link_target(name).map_err(Stop::Folder)?;
-                Entry::Symlink { target: TreePath::link_target(target).expect("a link's target is never empty") }
+                let target = TreePath::link_target(target).expect("a link's target is never empty");
+                if path.leads_outside(&target) {
+                    self.skip(path.clone(), SkipReason::LinkOutside);
+                    return Ok(());
+                }
+                Entry::Symlink { target }
             }
             Kind::Special(what) => {
                 self.skip(path.clone(), SkipReason::Special(what));

@@ -129,6 +129,24 @@ impl TreePath {
         self.0.strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
     }
 
+    /// Whether a link here with this target leads out of the tree by its own steps upwards. What it points to stays
+    /// outside, so it would point nowhere, and engines refuse to unpack it.
+    pub fn leads_outside(&self, target: &TreePath) -> bool {
+        if target.0.starts_with(b"/") {
+            return false;
+        }
+        let mut depth = self.parts().count() - 1;
+        for part in target.parts() {
+            match part {
+                b"" | b"." => {}
+                b".." if depth == 0 => return true,
+                b".." => depth -= 1,
+                _ => depth += 1,
+            }
+        }
+        false
+    }
+
     pub fn to_path(&self) -> &std::path::Path {
         use std::os::unix::ffi::OsStrExt;
         std::path::Path::new(std::ffi::OsStr::from_bytes(&self.0))

@@ -54,8 +54,8 @@ pub async fn run_checks(
     timeout: Duration,
 ) -> Result<Vec<CheckResult>, ToolFailure> {
     let mut results = Vec::with_capacity(checks.len());
-    for check in checks {
-        let request = ExecRequest::shell(token, &check.command, timeout);
+    for (part, check) in (0..).zip(checks) {
+        let request = ExecRequest { part, ..ExecRequest::shell(token, &check.command, timeout) };
         let ran = run_in(sandbox, &request, &check.command).await?;
         if ran.output.outcome == Outcome::SandboxLost {
             return Err(SandboxError::Lost { detail: format!("while `{}` ran", check.command) }.into());

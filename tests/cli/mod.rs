@@ -83,7 +83,13 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
             }),
             elapsed_ms: 30,
         },
-        Event::TreeCaptured { tree: patch.clone(), patch: patch.clone(), files_changed: vec!["a.py".into()] },
+        Event::TreeCaptured {
+            tree: patch.clone(),
+            patch: patch.clone(),
+            files_changed: vec!["a.py".into()],
+            workspace: None,
+            artifacts_left_out: 0,
+        },
         Event::VerificationFinished { checks: check(0, Verdict::Passed), elapsed_ms: 40 },
         Event::Finished {
             outcome: RunOutcome {

@@ -74,8 +74,10 @@ fn a_missing_file_is_a_usage_error() {
 }
 
 #[test]
-fn without_a_file_nothing_waits_for_stdin() {
-    let finished = TestEnvironment::new().greenroom(&["parse"]);
-    assert_eq!(finished.code, 2);
-    assert!(finished.stderr.contains("<FILE|->"), "{finished}");
+fn without_a_file_what_is_piped_in_is_read() {
+    let environment = TestEnvironment::new();
+    let piped = environment.greenroom_reading(&["parse", "--json"], RUSTC.as_bytes());
+    let named = environment.greenroom_reading(&["parse", "--json", "-"], RUSTC.as_bytes());
+    assert_eq!((piped.code, &piped.stdout), (0, &named.stdout));
+    assert!(piped.stdout.contains("E0425"), "{piped}");
 }

@@ -2,13 +2,11 @@
 //!
 //! `GREENROOM_DOCKER_TESTS=1` runs these; without it they say that they were skipped.
 
-#![allow(clippy::print_stderr)]
-
 use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 
-use crate::support::{Finished, TestEnvironment};
+use crate::support::{Finished, TestEnvironment, containers_are_asked_for};
 
 const CURE: &str = concat!(
     r#"{"content":[{"type":"text","text":"The import is missing."},{"type":"tool_use","name":"edit_file","input":{"path":"a.py","old_string":"def f()","new_string":"import os\n\ndef f()"}},{"type":"tool_use","name":"run_checks","input":{}}]}"#,
@@ -19,8 +17,7 @@ const CURE: &str = concat!(
 
 /// A Python project with a missing import, and a cure for it. `None` where these tests were not asked for.
 fn broken_project() -> Option<TestEnvironment> {
-    if std::env::var_os("GREENROOM_DOCKER_TESTS").is_none_or(|value| value != "1") {
-        eprintln!("skipped: set GREENROOM_DOCKER_TESTS=1 to run it in real containers");
+    if !containers_are_asked_for() {
         return None;
     }
     let mut environment = TestEnvironment::new();

@@ -2,7 +2,7 @@
 # Makes the virtual environment for the peer tests: a LiteLLM proxy, a translator between wire formats that nobody
 # here wrote. Kept under the target directory; running this again with the same pins does nothing.
 #
-#   tests/peers/setup.sh && GREENROOM_PEER_TESTS=1 cargo test --test peers
+#   tests/peers/setup.sh && GREENROOM_PEER_TESTS=1 cargo test --test peers --test main
 set -eu
 
 cd "$(dirname "$0")/../.."

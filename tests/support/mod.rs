@@ -1,9 +1,27 @@
 //! What the integration tests share: an environment of their own, and output that is equal on every machine.
 
+pub(crate) mod litellm;
+pub(crate) mod upstream;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
+
+/// Whether the container tests were asked for. Where not, it says so past the test runner, which keeps the output of
+/// tests that pass to itself; on CI nothing may be skipped.
+pub(crate) fn containers_are_asked_for() -> bool {
+    use std::io::Write;
+    let asked = std::env::var_os("GREENROOM_DOCKER_TESTS").is_some_and(|value| value == "1");
+    if !asked {
+        let on_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+        assert!(!on_ci, "on CI the container tests run: set GREENROOM_DOCKER_TESTS=1");
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or("a test");
+        writeln!(std::io::stderr(), "{test}: skipped: set GREENROOM_DOCKER_TESTS=1").expect("stderr is open");
+    }
+    asked
+}
 
 /// Folders for HOME, GREENROOM_HOME and repositories; nothing of the caller's environment but PATH.
 pub(crate) struct TestEnvironment {

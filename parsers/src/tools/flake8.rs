@@ -1,7 +1,7 @@
 //! flake8, pycodestyle and pyflakes with codes: `file.py:12:5: E501 line too long`.
 
 use super::position::Position;
-use super::{Kind, LineShape, Reader, Tool};
+use super::{Kind, Reader, Tool};
 use crate::Diagnostic;
 use crate::sink::Sink;
 use crate::window::Lines;
@@ -10,7 +10,7 @@ pub(super) const TOOL: Tool = Tool {
     name: "flake8",
     kind: Kind::Linter,
     commands: &["flake8", "pycodestyle"],
-    shapes: &[LineShape::Location],
+    anchors: &[".py:", ".pyi:", ".pyx:", ".ipynb:"],
     reader: || Box::new(Flake8),
     ..Tool::DEFAULT
 };

@@ -39,17 +39,28 @@ mod code_climate;
 mod crash;
 mod ctest;
 mod dart_json;
+mod eslint;
+mod eslint_json;
 mod flake8;
 mod gcc;
 mod gcc_json;
 mod generic;
+mod go_build;
+mod go_panic;
+mod go_test;
+mod go_test_json;
 mod gtest;
+mod java_stack;
+mod javac;
+mod jest;
 mod junit_xml;
 mod ld;
 mod libtest;
 mod log_commands;
 mod make;
+mod maven;
 mod minitest;
+mod mocha;
 mod mypy;
 mod native_frame;
 mod ocaml;
@@ -57,6 +68,7 @@ mod phpunit;
 mod place;
 mod position;
 mod pylint;
+mod pyright;
 mod pytest;
 mod python;
 mod rdjson;
@@ -71,7 +83,9 @@ mod shellcheck;
 mod tap;
 mod tsc;
 mod unittest;
+mod v8_stack;
 mod valgrind;
+mod vitest;
 mod xml;
 mod yamllint;
 
@@ -93,9 +107,25 @@ pub(crate) const TOOLS: &[Tool] = &[
     unittest::TOOL,
     python::TOOL,
     pylint::TOOL,
+    pyright::TOOL,
     ruff::TOOL,
     flake8::TOOL,
     tsc::TOOL,
+    go_test_json::TOOL,
+    go_test::TOOL,
+    go_panic::TOOL,
+    eslint_json::TOOL,
+    eslint::TOOL,
+    go_build::TOOL,
+    go_build::VET,
+    maven::TOOL,
+    java_stack::TOOL,
+    jest::TOOL,
+    vitest::TOOL,
+    mocha::TOOL,
+    tap::TOOL,
+    v8_stack::TOOL,
+    javac::TOOL,
     junit_xml::TOOL,
     checkstyle::TOOL,
     sarif::TOOL,
@@ -104,7 +134,6 @@ pub(crate) const TOOLS: &[Tool] = &[
     rdjson::TOOL,
     dart_json::TOOL,
     log_commands::TOOL,
-    tap::TOOL,
     gtest::TOOL,
     catch2::TOOL,
     ctest::TOOL,

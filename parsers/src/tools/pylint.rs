@@ -6,20 +6,31 @@ use super::{Kind, Reader, Tool};
 use crate::document::Document;
 use crate::sink::{Evidence, Sink};
 use crate::window::Lines;
-use crate::{Diagnostic, Severity};
+use crate::{Applicability, Diagnostic, Edit, Severity, Suggestion};
 
 pub(super) const TOOL: Tool = Tool {
     name: "pylint",
     kind: Kind::Linter,
     commands: &["pylint"],
     anchors: &[
-        ": C",
-        ": R",
-        ": W",
-        ": E",
-        ": F",
-        ": I",
-        ": [",
+        ".py:",
+        ".py(",
+        ": C0",
+        ": C2",
+        ": R0",
+        ": R1",
+        ": W0",
+        ": W1",
+        ": E0",
+        ": E1",
+        ": F0",
+        ": I0",
+        ": [C",
+        ": [R",
+        ": [W",
+        ": [E",
+        ": [F",
+        ": [I",
         "************* Module ",
         "Your code has been rated at ",
     ],
@@ -55,9 +66,13 @@ impl Reader for Pylint {
         } else {
             1
         };
-        if let Some(bare) = finding.message.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) {
+        if ends_with_symbol(line)
+            && text(line).is_some()
+            && let Some(bare) = finding.message.strip_suffix(')').and_then(|text| text.rsplit_once(" ("))
+        {
             finding.message = bare.0.to_owned();
         }
+        finding.suggestions.extend(suggestion(&finding));
         sink.diagnostic(finding);
         read
     }
@@ -69,7 +84,7 @@ impl Reader for Pylint {
             .unwrap_or_default();
         let read = !messages.is_empty();
         for message in messages {
-            sink.diagnostic(Diagnostic {
+            let mut finding = Diagnostic {
                 severity: severity(&message.id),
                 code: Some(message.id),
                 message: message.message.lines().next().unwrap_or("").to_owned(),
@@ -79,7 +94,9 @@ impl Reader for Pylint {
                 end_line: message.end_line,
                 end_column: message.end_column,
                 ..Diagnostic::default()
-            });
+            };
+            finding.suggestions.extend(suggestion(&finding));
+            sink.diagnostic(finding);
         }
         read
     }
@@ -150,4 +167,24 @@ fn severity(code: &str) -> Option<Severity> {
 fn ends_with_symbol(line: &str) -> bool {
     let symbol = line.trim_end().strip_suffix(')').and_then(|line| line.rsplit_once('('));
     symbol.is_some_and(|(_, symbol)| !symbol.is_empty() && symbol.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+}
+
+/// `Module 'json' has no 'lods' member; maybe 'loads'?`
+fn suggestion(finding: &Diagnostic) -> Option<Suggestion> {
+    let (problem, right) = finding.message.split_once("; maybe '")?;
+    let right = right.strip_suffix("'?")?;
+    let wrong = problem.strip_suffix("' member")?.rsplit_once('\'')?.1;
+    // Several alternatives are no suggestion.
+    (!right.contains('\'') && !wrong.is_empty()).then_some(())?;
+    Some(Suggestion {
+        message: format!("replace `{wrong}` by `{right}`"),
+        applicability: Applicability::MaybeIncorrect,
+        edits: vec![Edit::Substitute {
+            file: finding.file.clone()?,
+            line: finding.line?,
+            column: None,
+            original: wrong.to_owned(),
+            replacement: right.to_owned(),
+        }],
+    })
 }

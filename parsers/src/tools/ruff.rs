@@ -1,8 +1,10 @@
 //! ruff: concise, full, grouped, pylint and GitHub's form, JSON and JSON Lines.
 
+mod snippet;
+
 use super::flake8::is_code;
 use super::position::Position;
-use super::{Kind, LineShape, Reader, Tool};
+use super::{Kind, Reader, Tool};
 use crate::document::Document;
 use crate::sink::{Evidence, Sink};
 use crate::window::Lines;
@@ -12,14 +14,21 @@ pub(super) const TOOL: Tool = Tool {
     name: "ruff",
     kind: Kind::Linter,
     commands: &["ruff check", "ruff"],
-    anchors: &["--> ", ": [", "::error title=ruff ", "::error title=Ruff ", "All checks passed!", "Found ", ".py:"],
-    shapes: &[LineShape::Location],
+    anchors: &[
+        "--> ",
+        "::error title=ruff ",
+        "::error title=Ruff ",
+        "All checks passed!",
+        "Found ",
+        ".py:",
+        ".pyi:",
+        ".ipynb:",
+    ],
     json: &["\"end_location\""],
     reader: || Box::new(Ruff),
     ..Tool::DEFAULT
 };
 
-const SNIPPET_LINES_MAX: usize = 400;
 const GROUP_LINES_MAX: usize = 1_900;
 
 struct Ruff;
@@ -36,7 +45,7 @@ impl Reader for Ruff {
             return 1 + usize::from(fixable);
         }
         if line.contains("--> ") {
-            return full(lines, sink);
+            return snippet::read(lines, sink);
         }
         if let Some(rest) = line.strip_prefix("::error title=").filter(|rest| rest.starts_with(['r', 'R'])) {
             return github(rest, sink);
@@ -88,9 +97,13 @@ fn rule(text: &str) -> Option<(&str, &str)> {
     match word.strip_suffix(':') {
         Some(name) => {
             let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-            (is_name && name.contains('-')).then_some((name, message))
+            (is_name && !name.is_empty()).then_some((name, message))
         }
-        None => is_code(word).then_some((word, message)),
+        // The grouped form leaves the colon out where there is a fix.
+        None => {
+            let is_name = word.contains('-') && message.starts_with("[*] ");
+            (is_code(word) || is_name).then_some((word, message))
+        }
     }
 }
 
@@ -107,63 +120,12 @@ fn concise(line: &str, sink: &Sink) -> Option<Diagnostic> {
 fn pylint(line: &str, sink: &Sink) -> Option<Diagnostic> {
     let (position, rest) = Position::cut(line)?;
     let (code, message) = rest.strip_prefix('[')?.split_once("] ")?;
-    let is_name = code.contains('-') && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let is_level = ["error", "warning", "info", "note"].contains(&code);
+    let is_name = !is_level
+        && !code.is_empty()
+        && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let is_own = position.column.is_none() && (is_code(code) || is_name);
     (is_own && (position.is_python() || sink.expects(TOOL.name))).then(|| diagnostic(position, code, message))
-}
-
-/// ` --> file.py:10:5` under `F401 [*] message`, over the source with its marks.
-fn full(lines: Lines<'_>, sink: &mut Sink) -> usize {
-    let line = lines.first();
-    let Some(place) = line.trim_start().strip_prefix("--> ") else { return 0 };
-    let Some((code, message)) = lines.back(1).and_then(rule) else { return 0 };
-    let with_end = format!("{place}: ");
-    let Some((position, _)) = Position::cut(&with_end) else { return 0 };
-    let mut finding = diagnostic(position, code, message);
-    // One char of gutter more than the arrow's indentation, then the bar.
-    let bar = line.len() - line.trim_start().len() + 1;
-    let mut row = None;
-    let mut read = 1;
-    let mut ended = false;
-    while let Some(text) = lines.ahead(read).filter(|_| read < SNIPPET_LINES_MAX) {
-        let Some((gutter, source)) = text.split_once('|').filter(|(gutter, _)| gutter.chars().count() == bar) else {
-            break;
-        };
-        if let Ok(number) = gutter.trim().parse::<u32>() {
-            row = Some(number);
-        } else if let Some((line, column)) = row.zip(marks_end(source)).filter(|_| !ended) {
-            // Marks under the first line of a span that goes on have no end.
-            finding.end_line = Some(line);
-            finding.end_column = Some(column);
-            ended = true;
-        }
-        read += 1;
-    }
-    if let Some(help) = lines.ahead(read).and_then(|text| text.strip_prefix("help: ")) {
-        finding.related.push(Diagnostic {
-            severity: Some(Severity::Hint),
-            message: help.to_owned(),
-            ..Diagnostic::default()
-        });
-        read += 1;
-    }
-    sink.diagnostic(finding);
-    read
-}
-
-/// The column after the last mark of ` |     ^^^^` or ` | |______^`.
-fn marks_end(source: &str) -> Option<u32> {
-    let text = source.trim_end();
-    let end = text.strip_suffix('^')?;
-    let is_block = text.trim_start().starts_with('|');
-    let marks = text.trim_start_matches([' ', '|', '_', '^']);
-    if !marks.is_empty() {
-        return None;
-    }
-    // After the gutter's bar one blank; a span over several lines has a bar of its own and one more blank.
-    let before = if is_block { 3 } else { 1 };
-    let column = end.chars().count().checked_sub(before)?;
-    u32::try_from(column + 2).ok()
 }
 
 /// `file.py:` over indented `  1:8 F401 [*] message`.

@@ -122,7 +122,7 @@ fn give_up(plan: &Plan) -> Answer {
     text.push_str(if hopeless.is_empty() { "." } else { ":" });
     for what in hopeless.iter().take(NAMED_MAX) {
         text.push_str("\n- ");
-        text.push_str(what);
+        text.push_str(what.lines().next().unwrap_or_default());
     }
     if let Some(more) = hopeless.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
         text.push_str(&format!("\n- … and {more} more"));

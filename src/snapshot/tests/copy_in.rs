@@ -248,3 +248,22 @@ fn a_folder_swapped_for_a_link_while_it_is_read_shows_nothing_of_the_outside() {
     assert_eq!(names(&copied.manifest), ["m", "m/a", "m/b", "m/deep", "m/deep/c", "z"]);
     assert!(blobs.read(&crate::id::BlobId::of(b"outside")).is_err());
 }
+
+#[test]
+fn a_link_that_leads_out_is_left_out_and_every_other_is_copied_as_it_is() {
+    let repo = scratch();
+    fs::create_dir(repo.path().join("d")).unwrap();
+    let inside = [("d/up", "../file"), ("absolute", "/etc/passwd"), ("loop", "loop"), ("round", "d/../d/./x")];
+    let outside = [("up", ".."), ("beside", "../other/file"), ("d/far", "../d/../../x")];
+    for (link, target) in inside.iter().chain(&outside) {
+        symlink(target, repo.path().join(link)).unwrap();
+    }
+    let copied = copy(repo.path());
+    for (link, target) in inside {
+        let target = crate::snapshot::TreePath::link_target(target).unwrap();
+        assert_eq!(copied.manifest.entries.get(&path(link)), Some(&Entry::Symlink { target }), "{link}");
+    }
+    for (link, _) in outside {
+        assert_eq!(reason(&copied, link), Some(&SkipReason::LinkOutside), "{link}");
+    }
+}

@@ -11,6 +11,20 @@ const WORDS: &[(&str, TestStatus)] = &[
     ("XPASS", TestStatus::Xpassed),
 ];
 
+/// A quick look at a line while tests run: most of what a program prints is none of pytest's.
+pub(super) fn may_matter(line: &str) -> bool {
+    let line = line.trim_end().as_bytes();
+    let (Some(first), Some(last)) = (line.first(), line.last()) else { return false };
+    matches!(first, b'=' | b'!' | b'[')
+        // A percentage, the end of totals, of a quiet line's letters, of a result's word.
+        || matches!(last, b']' | b'.' | b',' | b'-' | b'=' | b'A'..=b'Z' | b'x' | b'u' | b'p')
+        || ((first.is_ascii_digit() || *first == b'n') && matches!(last, b's' | b')'))
+        || memchr::memmem::find(line, b"::").is_some()
+        || (first.is_ascii_lowercase() && is_preamble(std::str::from_utf8(line).unwrap_or("")))
+        || memchr::memmem::find(line, b"SKIPPED (").is_some()
+        || memchr::memmem::find(line, b"XFAIL (").is_some()
+}
+
 /// The totals of a session: `== 2 failed, 3 passed in 0.12s ==`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Totals {
@@ -116,9 +130,8 @@ pub(super) fn result(line: &str) -> Option<(&str, TestStatus)> {
     }
     let bare = without_percent(line);
     for (word, status) in WORDS {
-        let spaced = format!(" {word}");
-        let Some(at) = bare.rfind(&spaced) else { continue };
-        let (id, after) = (&bare[..at], &bare[at + spaced.len()..]);
+        let Some(at) = bare.rfind(word).filter(|at| bare[..*at].ends_with(' ')) else { continue };
+        let (id, after) = (&bare[..at - 1], &bare[at + word.len()..]);
         let reason = after.is_empty() || (after.starts_with(" (") && after.ends_with([')', '.']));
         // What a reason says may be any word too; the first one that follows a test's name is the result.
         // Only parameters hold blanks: otherwise it is the test's own output.

@@ -103,6 +103,16 @@ impl Reader for Pytest {
         if line.contains("Error while loading conftest '") {
             return conftest_error(lines, sink);
         }
+        if let Some(run) = &self.run {
+            let idle = match run.section {
+                Section::Progress => !line::may_matter(line) && !line.starts_with("ERROR: "),
+                Section::Ended => !line.starts_with('=') && !line.starts_with("ERROR: "),
+                Section::Failures { .. } | Section::Durations | Section::Summary | Section::Other => false,
+            };
+            if idle {
+                return 0;
+            }
+        }
         if let Some(rule) = line::section(line, self.run.as_ref().and_then(|run| run.width)) {
             let run = match rule {
                 "test session starts" => {

@@ -1,0 +1,154 @@
+//! ESLint's reports as text: stylish (its own), unix and compact.
+
+use super::place::{Place, number};
+use super::{Kind, Reader, Tool};
+use crate::sink::{Evidence, Sink};
+use crate::window::Lines;
+use crate::{Diagnostic, Severity};
+
+pub(super) const TOOL: Tool = Tool {
+    name: "eslint",
+    kind: Kind::Linter,
+    commands: &["eslint", "eslint_d"],
+    anchors: &[
+        "  error  ",
+        "  warning  ",
+        "[Error",
+        "[Warning",
+        ", Error - ",
+        ", Warning - ",
+        " problem",
+        "potentially fixable",
+        "Oops! Something went wrong",
+        "ESLint found too many warnings",
+    ],
+    reader: || Box::new(Eslint::default()),
+    ..Tool::DEFAULT
+};
+
+#[derive(Default)]
+struct Eslint {
+    /// The file whose rows are being read.
+    file: Option<String>,
+}
+
+impl Reader for Eslint {
+    fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
+        let line = lines.first();
+        if Row::parse(line).is_some() {
+            return self.rows(lines, sink);
+        }
+        if let Some(found) = unix(line).or_else(|| compact(line)) {
+            sink.diagnostic(found);
+            return 1;
+        }
+        if line.starts_with("Oops! Something went wrong") {
+            sink.evidence(Evidence::SaysError);
+            return 1;
+        }
+        let here = sink.expects(TOOL.name);
+        let counts = line.strip_prefix("✖ ").unwrap_or(line);
+        let counted = counts.split_once(" problem").is_some_and(|(count, _)| number(count).is_some());
+        usize::from(here && (counted || line.ends_with("with the `--fix` option.") || line.starts_with("ESLint found")))
+    }
+}
+
+impl Eslint {
+    /// All rows of one file; its name stands above the first.
+    fn rows(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
+        let above = lines.back(1).unwrap_or("");
+        if Row::parse(above).is_none() {
+            let file = above.trim_end();
+            let is_file = !file.is_empty() && !file.starts_with([' ', '\t']);
+            self.file = is_file.then(|| file.to_owned());
+        }
+        let Some(file) = self.file.clone() else { return 0 };
+        let mut read = 0;
+        while let Some(row) = lines.ahead(read).and_then(Row::parse) {
+            sink.diagnostic(row.diagnostic(&file));
+            read += 1;
+        }
+        read
+    }
+}
+
+/// `  12:5  error  message  rule`
+struct Row<'a> {
+    line: u32,
+    column: u32,
+    severity: Severity,
+    message: &'a str,
+    rule: Option<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let text = line.strip_prefix("  ")?.trim_start();
+        let (place, rest) = text.split_once("  ")?;
+        let (row, column) = place.split_once(':')?;
+        let rest = rest.trim_start();
+        let (severity, rest) = match rest.strip_prefix("error  ") {
+            Some(rest) => (Severity::Error, rest),
+            None => (Severity::Warning, rest.strip_prefix("warning  ")?),
+        };
+        let text = rest.trim();
+        let (message, rule) = match text.rsplit_once("  ") {
+            Some((message, rule)) if is_rule(rule) => (message.trim_end(), Some(rule)),
+            Some(_) | None => (text, None),
+        };
+        Some(Self { line: number(row)?, column: number(column)?, severity, message, rule })
+    }
+
+    fn diagnostic(&self, file: &str) -> Diagnostic {
+        finding(file, self.line, self.column, self.severity, self.rule, self.message)
+    }
+}
+
+/// `no-undef`, `@typescript-eslint/no-explicit-any`
+fn is_rule(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '@' | '.'))
+}
+
+/// What concerns a whole file has line and column 0.
+fn finding(file: &str, line: u32, column: u32, severity: Severity, rule: Option<&str>, message: &str) -> Diagnostic {
+    Diagnostic {
+        severity: Some(severity),
+        code: rule.map(str::to_owned),
+        message: message.to_owned(),
+        file: Some(file.to_owned()),
+        line: (line > 0).then_some(line),
+        column: (line > 0 && column > 0).then_some(column),
+        ..Diagnostic::default()
+    }
+}
+
+fn severity(word: &str) -> Option<Severity> {
+    match word {
+        "Error" => Some(Severity::Error),
+        "Warning" => Some(Severity::Warning),
+        _ => None,
+    }
+}
+
+/// `/path/a.js:18:1: message [Error/rule]`
+fn unix(line: &str) -> Option<Diagnostic> {
+    let (text, tag) = line.trim_end().strip_suffix(']')?.rsplit_once(" [")?;
+    let (word, rule) = tag.split_once('/').map_or((tag, None), |(word, rule)| (word, Some(rule)));
+    let severity = severity(word)?;
+    let (place, message) =
+        text.match_indices(": ").find_map(|(at, _)| Some((Place::colons(&text[..at])?, &text[at + 2..])))?;
+    Some(finding(place.file, place.line, place.column?, severity, rule, message))
+}
+
+/// `/path/a.js: line 18, col 1, Error - message (rule)`
+fn compact(line: &str) -> Option<Diagnostic> {
+    let (file, rest) = line.split_once(": line ")?;
+    let (row, rest) = rest.split_once(", col ")?;
+    let (column, rest) = rest.split_once(", ")?;
+    let (word, message) = rest.split_once(" - ")?;
+    let (message, rule) = match message.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) {
+        Some((text, rule)) if is_rule(rule) => (text, Some(rule)),
+        Some(_) | None => (message, None),
+    };
+    Some(finding(file, number(row)?, number(column)?, severity(word)?, rule, message))
+}

@@ -1,0 +1,86 @@
+//! What a model does wrong comes back to it as something it can act on, and the run goes on.
+
+use greenroom::event::Event;
+use greenroom::task::Outcome;
+use serde_json::json;
+
+use super::House;
+
+#[test]
+fn mistakes_are_answered_and_the_run_goes_on_to_verified() {
+    let Some(house) = House::open() else { return };
+    let model = house.script(&[
+        &[
+            ("bash", json!({"cmd": "ls"})),
+            ("bash", json!("{\"command\": ")),
+            ("rm", json!({"path": "calc.py"})),
+            ("read_file", json!({"path": "absent.py"})),
+            ("read_file", json!({"path": "."})),
+            ("edit_file", json!({"path": "check.py", "old_string": "add", "new_string": "sub"})),
+            ("edit_file", json!({"path": "calc.py", "old_string": "a * b", "new_string": "a + b"})),
+            ("list_files", json!({"path": "absent"})),
+            ("search", json!({"pattern": "(unclosed"})),
+        ],
+        &[("bash", json!({"command": "exit 3"}))],
+        &[
+            ("edit_file", json!({"path": "calc.py", "old_string": "a - b", "new_string": "a + b"})),
+            ("submit", json!({"summary": "It adds now."})),
+            ("bash", json!({"command": "echo > calc.py"})),
+        ],
+    ]);
+    let run = house.run_small(&model, &[]);
+    assert_eq!(run.ended(), ("verified", 0), "{}", run.finished);
+    assert_eq!(run.result["summary"], "It adds now.");
+
+    let answers = house.answers();
+    let told: Vec<&str> =
+        answers.iter().filter(|answer| answer.is_error).map(|answer| answer.content.as_str()).collect();
+    let words = [
+        "unknown field `cmd`",
+        "not JSON",
+        "no tool `rm`",
+        "absent.py",
+        "",
+        "3 times",
+        "does not occur",
+        "absent",
+        "(",
+    ];
+    assert_eq!(told.len(), words.len(), "{told:#?}");
+    for (told, word) in told.iter().zip(words) {
+        assert!(told.contains(word), "{told} lacks {word}");
+    }
+    let failing = &answers[words.len()];
+    assert!(!failing.is_error, "a command that fails is data: {failing:?}");
+    assert_eq!(failing.outcome, Some(Outcome::Exited { code: 3 }));
+    assert_eq!(answers.len(), words.len() + 3, "what comes after submit is not carried out");
+}
+
+#[test]
+fn a_timeout_leaves_nothing_running_while_the_sandbox_lives_on() {
+    let Some(house) = House::open() else { return };
+    let stubborn = "setsid sleep 300 & (trap '' TERM; sleep 300) & sleep 300";
+    let who = "for p in /proc/[0-9]*; do cat $p/comm; done 2>/dev/null | sort | uniq -c; echo looked";
+    let control = "sleep 300 & for p in /proc/[0-9]*; do cat $p/comm; done 2>/dev/null; kill $!";
+    let model = house.script(&[
+        &[("bash", json!({"command": control}))],
+        &[("bash", json!({"command": stubborn, "timeout_s": 1}))],
+        &[("bash", json!({"command": who}))],
+    ]);
+    house.run_small(&model, &[]);
+    let answers = house.answers();
+    assert!(answers[0].content.contains("sleep"), "the same look sees one that runs: {}", answers[0].content);
+    assert_eq!(answers[1].outcome, Some(Outcome::TimedOut));
+    assert!(answers[2].content.contains("looked") && !answers[2].content.contains("sleep"), "{}", answers[2].content);
+}
+
+#[test]
+fn a_run_without_end_stops_at_its_limit_of_steps() {
+    let Some(house) = House::open() else { return };
+    let idle: &[_] = &[("bash", json!({"command": "true"}))];
+    let model = house.script(&[idle; 6]);
+    let run = house.run_small(&model, &["--steps", "3"]);
+    assert_eq!(run.ended(), ("limit", 4), "{}", run.finished);
+    let calls = house.events("last").iter().filter(|event| matches!(event, Event::ToolCallStarted { .. })).count();
+    assert_eq!(calls, 3);
+}
