@@ -54,6 +54,14 @@ impl Command {
         self.steps.iter().any(|step| step_runs(step, program))
     }
 
+    /// The word after the option `name`, in the first step that has it.
+    pub(crate) fn option(&self, name: &str) -> Option<&str> {
+        self.steps.iter().find_map(|step| {
+            let at = step.iter().position(|word| word == name)?;
+            step.get(at + 1).map(String::as_str)
+        })
+    }
+
     /// Whether exit status 0 means that every step ended with 0.
     pub(crate) fn exit_speaks_for_all(&self) -> bool {
         !self.masked && !self.steps.is_empty()

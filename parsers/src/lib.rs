@@ -7,6 +7,7 @@
 
 mod clean;
 mod command;
+mod directory;
 mod document;
 mod fingerprint;
 mod junit;

@@ -1,6 +1,7 @@
 //! Where tools put what they read: lists with caps, exact counts, and evidence for the verdict.
 
 use crate::command::Command;
+use crate::directory::Directories;
 use crate::tools::Kind;
 use crate::{Diagnostic, PrintedCounts, Report, SCHEMA, Severity, Summary, TestCase, TestStatus, Trace, fingerprint};
 
@@ -36,6 +37,7 @@ pub(crate) struct Sink {
     evidence: EvidenceSeen,
     command: Option<Command>,
     hint: Option<String>,
+    directories: Directories,
     tool: &'static str,
     kind: Kind,
 }
@@ -52,6 +54,8 @@ pub(crate) struct EvidenceSeen {
     /// Diagnostics of severity error by tools that build, and by all others.
     pub(crate) build_errors: u64,
     pub(crate) check_errors: u64,
+    /// By the generic reader.
+    pub(crate) unknown_errors: u64,
     pub(crate) traces: u64,
     pub(crate) timeouts: u64,
     /// Some compiler or linter printed a finding, so it ran.
@@ -66,6 +70,7 @@ impl Sink {
             evidence: EvidenceSeen::default(),
             command: command.map(Command::parse),
             hint: hint.map(str::to_owned),
+            directories: Directories::default(),
             tool: "",
             kind: Kind::Generic,
         }
@@ -81,7 +86,9 @@ impl Sink {
                     Kind::Compiler => self.evidence.build_errors += 1,
                     // It comes with its trace, which is what counts; a program may also print one and go on.
                     Kind::Runtime => {}
-                    Kind::Linter | Kind::TestRunner | Kind::Generic => self.evidence.check_errors += 1,
+                    // Who knows who printed it: a test may, and pass.
+                    Kind::Generic => self.evidence.unknown_errors += 1,
+                    Kind::Linter | Kind::TestRunner => self.evidence.check_errors += 1,
                 }
             }
             Some(Severity::Warning) => self.report.summary.diagnostic_warnings += 1,
@@ -100,6 +107,9 @@ impl Sink {
             diagnostic.source = self.tool.to_owned();
         }
         cut(&mut diagnostic.message);
+        if let Some(path) = diagnostic.file.as_deref().and_then(|file| self.directories.join(file)) {
+            diagnostic.file = Some(path);
+        }
         if diagnostic.fingerprint.is_empty() {
             diagnostic.fingerprint = fingerprint::of(diagnostic);
         }
@@ -111,6 +121,16 @@ impl Sink {
             }
             self.complete(related);
         }
+    }
+
+    /// A build tool went into a directory: relative paths are its own from here on.
+    pub(crate) fn enter(&mut self, directory: &str) {
+        let change = self.command.as_ref().and_then(|command| command.option("-C"));
+        self.directories.enter(directory, change);
+    }
+
+    pub(crate) fn leave(&mut self, directory: &str) {
+        self.directories.leave(directory);
     }
 
     /// Adds one test's result; emit each test once, when all of it is known.

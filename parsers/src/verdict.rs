@@ -57,6 +57,11 @@ fn against(report: &Report, seen: &EvidenceSeen, exit: Option<Exit>, reasons: &m
     if seen.check_errors > 0 {
         found(format!("{} {} reported", seen.check_errors, plural(seen.check_errors, "error")), Verdict::Failed);
     }
+    // A runner that passed, and whose exit status says so, knows better than a line that looks like an error.
+    let outweighed = seen.runs_ended > 0 && exit == Some(Exit::Code(0));
+    if seen.unknown_errors > 0 && !outweighed {
+        found(format!("{} {} printed", seen.unknown_errors, plural(seen.unknown_errors, "error")), Verdict::Failed);
+    }
     if seen.crashed {
         found("a process crashed".into(), Verdict::Error);
     }

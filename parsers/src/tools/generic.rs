@@ -16,7 +16,7 @@ use numbers::Numbers;
 pub(super) const TOOL: Tool = Tool {
     name: "generic",
     kind: Kind::Generic,
-    anchors: &[" line ", "\tline ", " Line ", "Line = ", " lines ", "[line ", ":["],
+    anchors: &[" line ", "\tline ", "Line ", "Line = ", " lines ", "[line ", ":["],
     shapes: &[LineShape::Location],
     reader: || Box::new(Generic),
     ..Tool::DEFAULT
@@ -33,7 +33,7 @@ impl Reader for Generic {
         if line.len() > LINE_BYTES_MAX {
             return 0;
         }
-        let text = line.trim();
+        let text = undecorated(line);
         if is_frame(text) {
             return 0;
         }
@@ -83,11 +83,20 @@ fn caret(lines: Lines<'_>) -> Option<(u32, usize)> {
     None
 }
 
+/// Without `** `, `%` and the like, which some tools put before a severity.
+fn undecorated(line: &str) -> &str {
+    let text = line.trim();
+    let bare = text.trim_start_matches(['*', '%']);
+    if bare.len() == text.len() { text } else { bare.trim_end_matches('*').trim() }
+}
+
 /// Lines of stack traces, and of tools that number their processes.
 fn is_frame(text: &str) -> bool {
-    const STARTS: &[&str] =
-        &["at ", "from ", "#", "==", "-->", ":::", "in ", "called from ", "| ", "> ", "↳", "╰", "│"];
-    STARTS.iter().any(|start| text.starts_with(start)) || text.starts_with("File \"") && text.contains(", in ")
+    const STARTS: &[&str] = &["at ", "from ", "==", "-->", ":::", "in ", "called from ", "| ", "> ", "↳", "╰", "│"];
+    let numbered = text.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    numbered
+        || STARTS.iter().any(|start| text.starts_with(start))
+        || text.starts_with("File \"") && text.contains(", in ")
 }
 
 /// What a line says, before the message is cut into severity, code and text.
@@ -122,19 +131,44 @@ fn place_first(text: &str, indented: bool) -> Option<Found<'_>> {
     const PREFIXES_MAX: usize = 3;
     let (mut rest, mut said) = (text, None);
     for _ in 0..=PREFIXES_MAX {
-        if let Some(found) = at_front(rest, said, indented) {
+        // cppcheck of old: `[a.c:3]: (error) message`
+        let inner = rest.strip_prefix('[').and_then(|rest| at_front(rest, said, indented));
+        if let Some(found) = inner.or_else(|| at_front(rest, said, indented)) {
             return Some(found);
         }
-        let (severity, after) = severity::prefix(rest)?;
+        let Some((severity, after)) = severity::prefix(rest) else { break };
         said = severity.or(said);
         rest = after;
     }
-    None
+    place_last(rest, said?)
+}
+
+/// `[emerg] message in file:3`: only where a severity stands before it.
+fn place_last(text: &str, severity: Severity) -> Option<Found<'_>> {
+    let (head, last) = text.trim_end_matches(['.', ')']).rsplit_once(' ')?;
+    let at =
+        last.char_indices().find_map(|(at, c)| (c == ':').then(|| numbers::after(&last[at..]).map(|n| (at, n)))?)?;
+    let (at, (numbers, rest, _)) = at;
+    let message = ["in", "at", "on"].iter().find_map(|word| head.strip_suffix(word))?.trim_end_matches([' ', ',', '(']);
+    let file = &last[..at];
+    (rest.is_empty() && path::kind(file) == path::Kind::File && !message.is_empty()).then_some(Found {
+        file,
+        numbers,
+        severity: Some(severity),
+        message,
+    })
 }
 
 fn at_front(text: &str, said: Option<Severity>, indented: bool) -> Option<Found<'_>> {
-    for (at, open) in text.char_indices().filter(|(_, c)| matches!(c, ':' | '(' | '[' | ' ')) {
-        let Some((numbers, rest, style)) = numbers::after(&text[at..]) else {
+    for (at, open) in text.char_indices().filter(|(_, c)| matches!(c, ':' | '(' | '[' | ' ' | ',')) {
+        let after = match open {
+            // `Error file.c 15: message`, `"file.c",8  Error: message`
+            ' ' if said.is_some() => numbers::after(&text[at..]).or_else(|| numbers::after_blank(&text[at..])),
+            ',' if text[..at].ends_with('"') => numbers::after_comma(&text[at..]),
+            ',' => continue,
+            _ => numbers::after(&text[at..]),
+        };
+        let Some((numbers, rest, style)) = after else {
             // A colon and a blank end what could be a name, but for `name: (1, 2)`.
             if open == ':' && text[at + 1..].starts_with(' ') {
                 return None;
@@ -142,18 +176,23 @@ fn at_front(text: &str, said: Option<Severity>, indented: bool) -> Option<Found<
             continue;
         };
         let file = text[..at].trim_end();
+        let kind = path::kind(file);
+        // A bare word may be a program's port or a counter: only a severity makes it a file.
+        if kind == path::Kind::NoFile || kind == path::Kind::Word && (indented || style != numbers::Style::Colon) {
+            return None;
+        }
         let (message, separated) = message(rest);
-        let severity = said.or_else(|| severity::cut(message).severity);
-        let certain = severity.is_some();
+        let message =
+            message.strip_prefix("-> [").and_then(|rest| rest.split_once("]: ")).map_or(message, |(_, rest)| rest);
+        let cut = severity::cut(message);
+        let certain = said.or(cut.severity).is_some();
+        // A rule's number stands for a separator: `a.md:3 MD013 Line length`.
+        let separated = separated
+            || cut.code.is_some() && !cut.message.is_empty() && message.starts_with(|c: char| c.is_ascii_uppercase());
         if message.is_empty() || !(separated || certain) || message.starts_with("in ") && frame_only(message) {
             return None;
         }
-        let named = match path::kind(file) {
-            path::Kind::File => true,
-            // A bare word may be a program's port or a counter: only a severity makes it a file.
-            path::Kind::Word => certain && !indented && style == numbers::Style::Colon,
-            path::Kind::NoFile => return None,
-        };
+        let named = certain || kind == path::Kind::File;
         let message = strip_frame(message);
         return (named && !message.is_empty()).then_some(Found { file, numbers, severity: said, message });
     }

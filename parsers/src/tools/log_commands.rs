@@ -205,14 +205,13 @@ impl LogCommands {
                 message: get("description").unwrap_or_default(),
                 ..Diagnostic::default()
             }),
-            "message" => match get("status").as_deref() {
-                Some("ERROR" | "FAILURE") => sink.diagnostic(Diagnostic {
+            "message" if matches!(get("status").as_deref(), Some("ERROR" | "FAILURE")) => {
+                sink.diagnostic(Diagnostic {
                     severity: Some(Severity::Error),
                     message: get("text").unwrap_or_default(),
                     ..Diagnostic::default()
-                }),
-                Some(_) | None => {}
-            },
+                });
+            }
             _ => {}
         }
         true

@@ -33,8 +33,11 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod catch2;
 mod checkstyle;
 mod code_climate;
+mod crash;
+mod ctest;
 mod dart_json;
 mod eslint;
 mod eslint_json;
@@ -46,6 +49,7 @@ mod go_build;
 mod go_panic;
 mod go_test;
 mod go_test_json;
+mod gtest;
 mod java_stack;
 mod javac;
 mod jest;
@@ -53,10 +57,14 @@ mod junit_xml;
 mod ld;
 mod libtest;
 mod log_commands;
+mod make;
 mod maven;
+mod minitest;
 mod mocha;
 mod mypy;
+mod native_frame;
 mod ocaml;
+mod phpunit;
 mod place;
 mod position;
 mod pylint;
@@ -64,17 +72,22 @@ mod pyright;
 mod pytest;
 mod python;
 mod rdjson;
+mod rspec;
 mod ruff;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
+mod sanitizer;
 mod sarif;
+mod shellcheck;
 mod tap;
 mod tsc;
 mod unittest;
 mod v8_stack;
+mod valgrind;
 mod vitest;
 mod xml;
+mod yamllint;
 
 /// In the order in which a line is offered: specific formats before general ones.
 pub(crate) const TOOLS: &[Tool] = &[
@@ -82,6 +95,9 @@ pub(crate) const TOOLS: &[Tool] = &[
     rustc::TOOL,
     libtest::TOOL,
     rust_panic::TOOL,
+    make::TOOL,
+    sanitizer::TOOL,
+    valgrind::TOOL,
     ld::TOOL,
     mypy::TOOL,
     gcc::TOOL,
@@ -118,6 +134,15 @@ pub(crate) const TOOLS: &[Tool] = &[
     rdjson::TOOL,
     dart_json::TOOL,
     log_commands::TOOL,
+    gtest::TOOL,
+    catch2::TOOL,
+    ctest::TOOL,
+    rspec::TOOL,
+    minitest::TOOL,
+    phpunit::TOOL,
+    shellcheck::TOOL,
+    yamllint::TOOL,
+    crash::TOOL,
     // Reads what nobody else does: always the last.
     generic::TOOL,
 ];

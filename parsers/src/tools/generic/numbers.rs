@@ -29,14 +29,39 @@ pub(super) fn after(text: &str) -> Option<(Numbers, &str, Style)> {
         let (numbers, count, rest) = sequence(rest)?;
         if close.is_empty() {
             // `name: 3` needs a colon after it; `name:3` any end.
-            let ended = rest.is_empty() || rest.starts_with([':', ' ', '\t', ',']);
+            let ended = rest.is_empty() || rest.starts_with([':', ' ', '\t', ',', ']']);
             return (ended && (open == ":" || rest.starts_with(':'))).then_some((numbers, rest, Style::Colon));
         }
         let rest = rest.strip_prefix(close)?;
+        // GHC's spans of several lines: `:(3,5)-(4,9): `
+        if let Some((end, _, tail)) = rest.strip_prefix("-(").and_then(sequence)
+            && let Some(tail) = tail.strip_prefix(')')
+        {
+            let end_column = end.column.and_then(|column| column.checked_add(1));
+            return Some((
+                Numbers { end_line: Some(end.line), end_column, ..numbers },
+                keep_close(text, tail),
+                Style::Bracket,
+            ));
+        }
         // `name (3)` is a count as often as a line.
         return (open != " (" || count > 1).then_some((numbers, keep_close(text, rest), Style::Bracket));
     }
     None
+}
+
+/// ` 15: message`, behind a severity and a name.
+pub(super) fn after_blank(text: &str) -> Option<(Numbers, &str, Style)> {
+    let rest = text.strip_prefix(' ').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))?;
+    let (numbers, _, rest) = sequence(rest)?;
+    rest.starts_with(": ").then_some((numbers, rest, Style::Bracket))
+}
+
+/// `,8  message`, behind a quoted name.
+pub(super) fn after_comma(text: &str) -> Option<(Numbers, &str, Style)> {
+    let rest = text.strip_prefix(',').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))?;
+    let (numbers, _, rest) = sequence(rest)?;
+    Some((numbers, rest, Style::Bracket))
 }
 
 /// The rest with its closing bracket, which separates the message from the place.

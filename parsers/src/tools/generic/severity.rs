@@ -24,6 +24,8 @@ const WORDS: &[(&str, Severity)] = &[
     ("error", Severity::Error),
     ("err", Severity::Error),
     ("critical", Severity::Error),
+    ("emerg", Severity::Error),
+    ("crit", Severity::Error),
     ("warnings", Severity::Warning),
     ("warning", Severity::Warning),
     ("warn", Severity::Warning),
@@ -55,12 +57,30 @@ fn letter(c: char) -> Option<Severity> {
 
 /// The severity word at the front, and what follows it.
 fn word(text: &str) -> Option<(Severity, &str, &str)> {
-    WORDS.iter().find_map(|(word, severity)| {
+    let first = text.bytes().next()?.to_ascii_lowercase();
+    if !first.is_ascii_lowercase() {
+        return None;
+    }
+    WORDS.iter().filter(|(word, _)| word.as_bytes()[0] == first).find_map(|(word, severity)| {
         let head = text.get(..word.len()).filter(|head| head.eq_ignore_ascii_case(word))?;
         let rest = &text[word.len()..];
         let ended = !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '\''));
         ended.then_some((*severity, rest, head))
     })
+}
+
+/// Whether `text` is nothing but such prefixes, and the severity they say.
+pub(super) fn only(text: &str) -> Option<Option<Severity>> {
+    const PREFIXES_MAX: usize = 3;
+    let (mut rest, mut said) = (text, None);
+    for _ in 0..PREFIXES_MAX {
+        if rest.is_empty() {
+            return Some(said);
+        }
+        let (severity, after) = prefix(rest)?;
+        (said, rest) = (severity.or(said), after);
+    }
+    rest.is_empty().then_some(said)
 }
 
 /// A severity or a program's name before a place: `[ERROR] `, `error: `, `W: `, `ERROR in `, `3>`, `eslint: `.
@@ -71,7 +91,27 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
         let severity = word(tag).map(|(severity, _, _)| severity).or_else(|| one_letter(tag));
         return Some((severity, rest.trim_start_matches([' ', ':', '\t'])));
     }
+    // Elixir's `(CompileError) `
+    if let Some((name, rest)) = text.strip_prefix('(').and_then(|rest| rest.split_once(") "))
+        && name.ends_with("Error")
+        && !name.contains(' ')
+    {
+        return Some((Some(Severity::Error), rest.trim_start()));
+    }
+    // Verilator's `Warning-WIDTH: `
+    if let Some((head, rest)) = text.split_once(": ")
+        && let Some((name, code)) = head.split_once('-')
+        && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && let Some((severity, "", _)) = word(name)
+    {
+        return Some((Some(severity), rest));
+    }
     if let Some((severity, rest, _)) = word(text) {
+        // `Warning 600: `, `Error E2010 `, `WARNING[4]: `
+        let number = rest.strip_prefix(' ').or_else(|| rest.strip_prefix('[')).unwrap_or(rest);
+        let end = number.find([' ', ':', ']']).unwrap_or(number.len());
+        let coded = is_code(&number[..end]) || (end > 0 && number[..end].bytes().all(|b| b.is_ascii_digit()));
+        let rest = if coded { &number[end..] } else { rest };
         let rest = rest.trim_start_matches(['!', ':', ',', '-', ']', ')']).trim_start();
         let rest = ["in file ", "in ", "at ", "on ", "file "].iter().find_map(|w| rest.strip_prefix(w)).unwrap_or(rest);
         return Some((Some(severity), rest));
@@ -86,6 +126,10 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
         ["✖ ", "✗ ", "× ", "✘ ", "❌ ", "* ", "- ", "⚠ ", "++ "].iter().find_map(|mark| text.strip_prefix(mark))
     {
         return Some((None, rest.trim_start()));
+    }
+    // lcc's `E, `
+    if let Some((name, rest)) = text.split_once(", ").filter(|(name, _)| name.len() == 1) {
+        return Some((Some(one_letter(name)?), rest));
     }
     let (name, rest) = text.split_once(':')?;
     let (name, code) = name.split_once(' ').map_or((name, ""), |(name, code)| (name, code));
@@ -121,6 +165,8 @@ fn front(said: &mut Said<'_>) {
     // `[error] `, `(warning) `, `<E>`, `[W]`
     for (open, close) in [('[', ']'), ('(', ')'), ('<', '>')] {
         if let Some((tag, rest)) = text.strip_prefix(open).and_then(|rest| rest.split_once(close)) {
+            // docutils: `(WARNING/2)`
+            let tag = tag.split_once('/').filter(|(_, n)| n.len() == 1).map_or(tag, |(word, _)| word);
             let severity = word(tag).filter(|(_, rest, _)| rest.is_empty()).map(|(severity, _, _)| severity);
             if let Some(severity) = severity.or_else(|| one_letter(tag)) {
                 said.severity = Some(severity);
@@ -146,7 +192,7 @@ fn front_word(said: &mut Said<'_>) {
         let after = rest.trim_start_matches('!');
         let next = after.trim_start();
         let first = next.split([':', ' ', ')', ']']).next().unwrap_or("");
-        let marked = after.starts_with([':', '[', '(', ',', '\t', ']', ')'])
+        let marked = after.starts_with([':', ';', '[', '(', ',', '\t', ']', ')'])
             || next.starts_with(['-', '#', ':'])
             || after.starts_with("  ")
             || is_code(first)
@@ -158,7 +204,7 @@ fn front_word(said: &mut Said<'_>) {
                 head.len() > "warning".len() && head.contains(' ') && !head.to_ascii_lowercase().starts_with("fatal");
             // "Syntax error" is message as well.
             if !keep {
-                said.message = next.trim_start_matches([':', ',', '-', ' ', '\t', ')', ']']);
+                said.message = next.trim_start_matches([':', ';', ',', '-', ' ', '\t', ')', ']']);
                 if said.message.is_empty() {
                     said.message = text;
                 }
@@ -189,6 +235,10 @@ fn code_in_front(said: &mut Said<'_>) {
             && (is_code(tag) || is_rule(tag) && tag.contains(['-', '/', '_']))
             && !rest.trim().is_empty()
         {
+            // luacheck's `(W111)` says the severity by its letter.
+            if open == '(' && said.severity.is_none() && tag.len() == 4 && is_code(tag) {
+                said.severity = tag.chars().next().filter(|c| matches!(c, 'E' | 'W')).and_then(letter);
+            }
             said.code = Some(tag);
             said.message = rest.trim_start_matches([':', ' ', '-']);
             return;
@@ -199,9 +249,19 @@ fn code_in_front(said: &mut Said<'_>) {
     let numbered =
         bare.starts_with('#') && bare.len() > 1 && bare[1..].bytes().all(|b| b.is_ascii_digit() || b == b'-');
     let named = first.ends_with(':') && is_rule(bare) && bare.contains(['-', '/', '_']) && !bare.starts_with('/');
-    if (is_code(bare) || numbered || named) && !rest.trim().is_empty() {
+    // markdownlint: `MD013/line-length`
+    let aliased = bare.split_once('/').is_some_and(|(code, name)| is_code(code) && is_rule(name));
+    if (is_code(bare) || numbered || named || aliased) && !rest.trim().is_empty() {
         said.code = Some(bare.trim_start_matches('#'));
         said.message = rest.trim_start_matches([':', ' ', '-']);
+        // hadolint: `DL3008 warning: message`
+        if said.severity.is_none()
+            && let Some((severity, rest, _)) = word(said.message)
+            && let Some(message) = rest.strip_prefix(':')
+        {
+            said.severity = Some(severity);
+            said.message = message.trim_start();
+        }
     }
 }
 

@@ -42,6 +42,8 @@ fn around(text: &str, at: usize) -> Option<Found<'_>> {
         }
         let message = tail.trim_start_matches([':', '.', ' ', ';', ')']);
         let said = severity::prefix(head).and_then(|(severity, _)| severity);
+        // `*** ERROR: message at line 3 in file x`
+        let head = said.and_then(|_| head.split_once(": ")).map_or(head, |(_, message)| message);
         let lead = head.trim_end_matches(['(', ',', ':']);
         let lead = ["at", "on", "in", "near"].iter().find_map(|w| lead.strip_suffix(w)).unwrap_or(lead).trim_end();
         let message = if message.is_empty() { lead.trim_end_matches([',', ':', ' ']) } else { message };
@@ -56,8 +58,7 @@ fn around(text: &str, at: usize) -> Option<Found<'_>> {
     }
     let tail = rest.trim_start_matches([',', ':', '.', ')', ']', ' ', ';', '-']).trim_end();
     let lead = lead.trim_end();
-    if lead.is_empty() || severity::prefix(lead).is_some_and(|(severity, rest)| severity.is_some() && rest.is_empty()) {
-        let severity = severity::prefix(lead).and_then(|(severity, _)| severity);
+    if let Some(severity) = severity::only(lead) {
         // Python's frames: `File "x", line 3, in f`.
         let frame = tail.starts_with("in ");
         return (!tail.is_empty() && !frame).then_some(Found { file, numbers, severity, message: tail });
@@ -81,7 +82,13 @@ fn numbers(text: &str) -> Option<(Numbers, &str)> {
         found.end_line = Some(end);
         rest = after;
     }
-    if let Some((column, after)) = rest.strip_prefix(':').and_then(number) {
+    // EDG's `line 3(2)`, of which the second is no column.
+    if let Some((_, after)) = rest.strip_prefix('(').and_then(number)
+        && let Some(after) = after.strip_prefix(')')
+    {
+        return Some((found, after));
+    }
+    if let Some((column, after)) = rest.strip_prefix([':', '.']).and_then(number) {
         found.column = Some(column);
         return Some((found, after));
     }

@@ -100,6 +100,12 @@ fn place<'a>(text: &'a str, class: &str) -> Option<Place<'a>> {
         {
             return Some(place);
         }
+        // Catch2: `at file.cpp:12` alone.
+        if let Some(place) = line.strip_prefix("at ").and_then(Place::colons)
+            && !place.file.contains([' ', '('])
+        {
+            return Some(place);
+        }
         // gtest: `file.cc:12` alone; pytest: `file.py:12: AssertionError`, of which the last is the innermost.
         let head = line.split(": ").next().unwrap_or(line);
         if let Some(place) = Place::colons(head)
