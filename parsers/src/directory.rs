@@ -68,13 +68,13 @@ mod tests {
     fn nested_directories() {
         let mut at = Directories::default();
         assert_eq!(at.join("a.c"), None);
-        at.enter("/work/lib", Some("lib"));
-        at.enter("/work/lib/deep", None);
+        at.enter("/repo/lib", Some("lib"));
+        at.enter("/repo/lib/deep", None);
         assert_eq!(at.join("../a.c").unwrap(), "lib/a.c");
-        at.leave("/work/lib/deep");
+        at.leave("/repo/lib/deep");
         assert_eq!(at.join("./a.c").unwrap(), "lib/a.c");
         assert_eq!(at.join("/usr/include/a.h"), None);
-        at.leave("/work/lib");
+        at.leave("/repo/lib");
         assert_eq!(at.join("a.c"), None);
     }
 

@@ -43,6 +43,10 @@ fn issue(item: &Value) -> Option<Diagnostic> {
     let lines = &location["lines"];
     let begin = &positions["begin"];
     let end = &positions["end"];
+    let message = item["description"].as_str()?;
+    // ruff writes the code into the description as well.
+    let code = item["check_name"].as_str();
+    let bare = code.and_then(|code| message.strip_prefix(code)?.strip_prefix(": ")).unwrap_or(message);
     Some(Diagnostic {
         // The scale of the format: what blocks a merge is an error.
         severity: match item["severity"].as_str() {
@@ -51,8 +55,8 @@ fn issue(item: &Value) -> Option<Diagnostic> {
             Some("info") => Some(Severity::Info),
             Some(_) | None => None,
         },
-        code: item["check_name"].as_str().map(str::to_owned),
-        message: item["description"].as_str()?.to_owned(),
+        code: code.map(str::to_owned),
+        message: bare.to_owned(),
         file: Some(location["path"].as_str()?.to_owned()),
         line: number(&begin["line"]).or_else(|| number(&lines["begin"])).or_else(|| number(&lines["begin"]["line"])),
         column: number(&begin["column"]),

@@ -115,6 +115,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     go_test::TOOL,
     go_panic::TOOL,
     eslint_json::TOOL,
+    yamllint::TOOL,
     eslint::TOOL,
     go_build::TOOL,
     go_build::VET,
@@ -141,7 +142,6 @@ pub(crate) const TOOLS: &[Tool] = &[
     minitest::TOOL,
     phpunit::TOOL,
     shellcheck::TOOL,
-    yamllint::TOOL,
     crash::TOOL,
     // Reads what nobody else does: always the last.
     generic::TOOL,

@@ -43,7 +43,9 @@ impl Reader for Sarif {
                 .is_some_and(|all| all.iter().any(|one| one["executionSuccessful"] == Value::Bool(false)));
             clean &= !failed && run["results"].is_array();
             let compiler = run["tool"]["driver"]["name"].as_str().is_some_and(is_compiler);
-            if failed && (compiler || run["results"].as_array().is_none_or(Vec::is_empty)) {
+            let broken =
+                compiler && run["results"].as_array().is_some_and(|all| all.iter().any(|one| one["level"] == "error"));
+            if broken || failed && (compiler || run["results"].as_array().is_none_or(Vec::is_empty)) {
                 sink.evidence(Evidence::SaysError);
             }
         }
@@ -70,7 +72,12 @@ fn read_result(run: &Value, result: &Value) -> Option<Diagnostic> {
     let mut diagnostic = Diagnostic {
         source: run["tool"]["driver"]["name"].as_str().unwrap_or("").to_owned(),
         severity: severity(result, rule),
-        code: result["ruleId"].as_str().or_else(|| rule?["id"].as_str()).map(str::to_owned),
+        // gcc puts the level where there is no rule.
+        code: result["ruleId"]
+            .as_str()
+            .or_else(|| rule?["id"].as_str())
+            .filter(|code| !matches!(*code, "error" | "warning" | "note"))
+            .map(str::to_owned),
         message: message(result, rule),
         ..Diagnostic::default()
     };
