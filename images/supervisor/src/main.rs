@@ -12,6 +12,7 @@ mod outbox;
 mod output;
 mod privileges;
 mod probe;
+mod proxy;
 mod search;
 mod spawn;
 mod sweep;
@@ -30,6 +31,7 @@ use greenroom_supervisor::protocol::FrameReader;
 use calls::{Calls, Flow, Ready};
 use lease::Lease;
 use outbox::Outbox;
+use privileges::Role;
 use sys::Reaped;
 
 const STDIN: RawFd = 0;
@@ -53,7 +55,12 @@ fn main() {
 }
 
 fn prepare() -> io::Result<(OwnedFd, File)> {
-    privileges::settle_supervisor()?;
+    let role = match std::env::args().nth(1).as_deref() {
+        None => Role::Run,
+        Some("setup") => Role::SetUp,
+        Some(other) => return Err(io::Error::other(format!("`{other}` is not a role of a sandbox"))),
+    };
+    privileges::settle_supervisor(role)?;
     sys::settle_signals();
     sys::set_nonblocking(STDIN)?;
     sys::set_nonblocking(STDOUT)?;
