@@ -8,6 +8,7 @@ pub mod message;
 pub mod task;
 
 pub mod model;
+pub mod proxy;
 pub mod sandbox;
 pub mod store;
 

@@ -3,6 +3,7 @@
 //! A command that fails is data ([`ExecOutput`]); `Err` means that the sandbox itself failed us.
 
 mod base;
+mod carry;
 mod commands;
 mod connect;
 mod data;
