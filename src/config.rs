@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::cli::values;
 use crate::error::{Error, Result};
 use crate::event::Limits;
+use crate::proxy::Entry;
 use crate::sandbox::ResourceLimits;
 
 /// Where Greenroom keeps things on this machine.
@@ -62,6 +63,8 @@ pub struct FileConfig {
     pub env: BTreeMap<String, String>,
     #[serde(default)]
     pub sandbox: SandboxConfig,
+    #[serde(default)]
+    pub setup: SetupConfig,
 }
 
 /// What one sandbox may use of this machine.
@@ -73,6 +76,20 @@ pub struct SandboxConfig {
     pub pids: Option<u32>,
     pub tmp: Option<TypedSize>,
     pub file_size: Option<TypedSize>,
+}
+
+/// What a set-up phase may reach beside what the image's package managers fetch from.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetupConfig {
+    /// `host:port`, `host` (443 and 80), or either below `*.`. Only `host:port` may lead into this machine's network.
+    #[serde(default)]
+    pub allow: Vec<Entry>,
+    /// Wins over everything that allows.
+    #[serde(default)]
+    pub deny: Vec<Entry>,
+    /// Of one command.
+    pub timeout: Option<TypedDuration>,
 }
 
 /// `"5m"` in the file.
@@ -155,6 +172,7 @@ pub struct RunConfig {
     pub resources: ResourceLimits,
     /// The user's own additions; later entries win over the image's.
     pub env: Vec<(String, String)>,
+    pub setup: SetupConfig,
 }
 
 impl RunConfig {
@@ -179,6 +197,7 @@ impl RunConfig {
             limits,
             resources: resources(&file.sandbox),
             env: env.into_iter().collect(),
+            setup: file.setup,
         })
     }
 }
@@ -258,6 +277,9 @@ mod tests {
             "[sandbox]\nmemory = 'much'",
             "[sandbox]\ncpus = 0",
             "[env]\n'A B' = 'x'",
+            "[setup]\nallow = ['*']",
+            "[setup]\nallow = ['user@index.example']",
+            "[setup]\ndeny = ['index.example:0']",
             "cost_usd_max = -1",
         ] {
             assert!(file(bad).is_err(), "{bad}");

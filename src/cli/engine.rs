@@ -24,8 +24,13 @@ pub(super) async fn connect() -> Result<Connected> {
 impl Connected {
     /// Starts sandboxes that are told from those of another state folder on the same engine.
     pub(super) fn launcher(&self, state: &Path) -> Arc<dyn Launcher> {
+        Arc::new(self.docker_launcher(state))
+    }
+
+    /// The same as a concrete type, which can also set up images.
+    pub(super) fn docker_launcher(&self, state: &Path) -> DockerLauncher {
         let owner = blake3::hash(state.as_os_str().as_encoded_bytes()).to_hex()[..16].to_owned();
-        Arc::new(DockerLauncher::new(self.engine.clone(), owner))
+        DockerLauncher::new(self.engine.clone(), owner)
     }
 
     pub(super) fn facts(&self) -> &EngineFacts {

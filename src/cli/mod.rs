@@ -14,6 +14,7 @@ mod past;
 mod prepare;
 pub mod run;
 pub mod runs;
+mod set_up;
 pub mod show;
 pub mod toolchain;
 pub mod values;

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::interrupt::Interrupt;
 use super::watch::Watch;
-use super::{Context, Format, FormatArgs, engine, found, prepare, values};
+use super::{Context, Format, FormatArgs, engine, found, prepare, set_up, values};
 use crate::agent::{self, Parts, Settings};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
@@ -81,6 +81,10 @@ pub struct SandboxArgs {
     /// A path to copy in although git ignores it
     #[arg(long = "include", value_name = "PATH")]
     pub include: Vec<String>,
+    /// A command to run first, as root, with the network reduced to where package managers fetch from; may be given
+    /// several times
+    #[arg(long = "setup", value_name = "CMD")]
+    pub setup: Vec<String>,
 }
 
 /// One run to be made, everything resolved but what the engine must say.
@@ -213,9 +217,16 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let put = move |bytes: &[u8]| blobs.put_blob(bytes);
     let copied = interrupt.or_stop(prepare::copy(&config.repo, sandbox.include, put)).await?;
     prepare::tell_skipped(&copied, &mut context.printer)?;
+    let read = {
+        let store = store.clone();
+        move |id: &BlobId| store.blob(id)
+    };
+    let image =
+        set_up::image(&engine, &paths, &config, &sandbox.setup, &prepared, &copied.manifest, Arc::new(read), context)
+            .await?;
     let spec = SandboxSpec {
         run: run.clone(),
-        image: prepared.image,
+        image,
         limits: config.resources,
         env: prepare::environment(prepared.env, &config.env),
         data,

@@ -56,6 +56,8 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: impl AsyncRead + AsyncWri
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_MAX)
+        // A client may have said all it will say, and still wait for the answer.
+        .half_close(true)
         .max_buf_size(HEADER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

@@ -26,16 +26,16 @@ use crate::snapshot::Manifest;
 /// A runner that was not heard of for so long is dead, and its sandboxes end by themselves.
 pub const LEASE: Duration = Duration::from_secs(45);
 /// The first client of a new container.
-const FIRST_EPOCH: u32 = 1;
+pub(super) const FIRST_EPOCH: u32 = 1;
 /// An upload that moves nothing for so long has failed.
 const STALLED: Duration = Duration::from_secs(120);
 
 /// Starts sandboxes on one engine.
 #[derive(Debug, Clone)]
 pub struct DockerLauncher {
-    engine: Engine,
+    pub(super) engine: Engine,
     owner: String,
-    lease: Duration,
+    pub(super) lease: Duration,
 }
 
 impl DockerLauncher {
@@ -50,7 +50,7 @@ impl DockerLauncher {
         self
     }
 
-    async fn profile(&self, spec: &SandboxSpec) -> Result<Profile, SandboxError> {
+    pub(super) async fn profile(&self, spec: &SandboxSpec) -> Result<Profile, SandboxError> {
         let image = within("inspect image", CALL, self.engine.docker.inspect_image(&spec.image.digest), |detail| {
             SandboxError::Image { image: spec.image.name.clone(), detail }
         })
@@ -128,7 +128,7 @@ impl Launcher for DockerLauncher {
 impl DockerLauncher {
     /// Fills a volume of the created container. The engine answers only at the end, so what is watched is whether it
     /// still takes something.
-    async fn upload(&self, container: &Container, path: &str, tar: TarStream) -> Result<(), SandboxError> {
+    pub(super) async fn upload(&self, container: &Container, path: &str, tar: TarStream) -> Result<(), SandboxError> {
         let mut tar = Box::pin(tar.peekable());
         if tar.as_mut().peek().await.is_none() {
             return Ok(());
@@ -299,7 +299,7 @@ async fn gone(docker: &Docker, id: &str) -> Result<(), bollard::errors::Error> {
 }
 
 /// Why the connection to PID 1 ended, as far as the engine can say.
-async fn post_mortem(docker: Docker, id: String) -> String {
+pub(super) async fn post_mortem(docker: Docker, id: String) -> String {
     let question = docker.inspect_container(&id, None::<InspectContainerOptions>);
     match tokio::time::timeout(CALL, question).await {
         Err(_) => "the container engine does not answer".to_owned(),

@@ -13,6 +13,7 @@ mod image;
 mod link;
 mod prepared;
 mod profile;
+mod setup;
 mod toolchain;
 
 use std::time::Duration;
@@ -27,7 +28,8 @@ use crate::task::Outcome;
 pub use connect::{Engine, EngineFacts};
 pub use docker::{DockerLauncher, LEASE};
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
-pub use toolchain::{TOOLCHAINS, Toolchain};
+pub use setup::{SetUp, Setup, SetupError, mirrors, operator_list};
+pub use toolchain::{TOOLCHAINS, Toolchain, certificate_bundle};
 
 /// Where the workspace is inside every sandbox.
 pub const WORKSPACE: &str = "/workspace";
