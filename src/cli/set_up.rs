@@ -58,10 +58,9 @@ pub(super) async fn image(
     match launcher.set_up(&setup, tree, &tell, &mut lines).await {
         Ok(done) => Ok(done.image),
         Err(SetupError::Sandbox(error)) => Err(engine::sandbox_failed(error)),
-        Err(SetupError::Failed { command, outcome, tail, complaints, requests: _ }) => {
-            let refused: String = complaints.iter().map(|complaint| format!("\nproxy: {complaint}")).collect();
+        Err(SetupError::Failed { command, outcome, tail, complaints: _, requests: _ }) => {
             Err(Error::no_sandbox(format!("the set-up command `{command}` {outcome}"))
-                .because(format!("{}{refused}", tail.trim()))
+                .because(tail.trim().to_owned())
                 .hint("try it with `greenroom exec --setup CMD -- true`, which shows the same output"))
         }
     }

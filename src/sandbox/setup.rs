@@ -110,9 +110,13 @@ impl DockerLauncher {
             progress(&format!("setting up: {command}"));
             let mut tail = Tail { sink: &mut *sink, kept: Vec::new() };
             let output = chamber.run(command, setup.command_timeout, &mut tail).await?;
-            let tail = tail.into_text();
             let asked = proxy.take_records();
             let complaints = complaints(&asked);
+            // Some tools keep the proxy's reason to themselves, so it stands behind their own words.
+            for complaint in &complaints {
+                tail.chunk(Stream::Stderr, format!("greenroom: proxy: {complaint}\n").as_bytes());
+            }
+            let tail = tail.into_text();
             requests.extend(asked);
             if output.outcome != (Outcome::Exited { code: 0 }) {
                 let (command, outcome) = (command.clone(), output.outcome);

@@ -63,8 +63,9 @@ pub(super) fn environment(
     }
     set("APT_CONFIG", &format!("{SET_UP_FILES}/{APT_FILE}"));
     set("DEBIAN_FRONTEND", "noninteractive");
-    // A refusal does not go away by asking again, and the proxy itself has tried every address of a host.
-    set("PIP_RETRIES", "0");
+    // A refusal does not go away by asking again, and the proxy itself has tried every address of a host. The first
+    // retry of pip comes at once, and prints the reason, which is not printed without one.
+    set("PIP_RETRIES", "1");
     set("CARGO_NET_RETRY", "0");
     set("npm_config_fetch_retries", "0");
     // The image is the environment: there is no other Python in it to protect from this one.
