@@ -15,6 +15,8 @@ use crate::sandbox::{
 use crate::snapshot::Manifest;
 use crate::snapshot::pack::{SharedReadBlob, tar_stream};
 
+/// Of what a command that failed printed last.
+const LINES_SHOWN: usize = 8;
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// The prepared image itself where nothing is to be set up.
@@ -59,9 +61,11 @@ pub(super) async fn image(
         Ok(done) => Ok(done.image),
         Err(SetupError::Sandbox(error)) => Err(engine::sandbox_failed(error)),
         Err(SetupError::Failed { command, outcome, tail, complaints: _, requests: _ }) => {
-            Err(Error::no_sandbox(format!("the set-up command `{command}` {outcome}"))
-                .because(tail.trim().to_owned())
-                .hint("try it with `greenroom exec --setup CMD -- true`, which shows the same output"))
+            let lines: Vec<&str> = tail.trim().lines().collect();
+            let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
+            Err(Error::no_sandbox(format!("the set-up command `{command}` failed: {outcome}"))
+                .because(last)
+                .hint("what the proxy refused can be allowed with `[setup] allow` in config.toml"))
         }
     }
 }

@@ -53,7 +53,7 @@ async fn say(proxy: &Proxy, request: &str) -> (String, Vec<ProxyRecord>) {
 }
 
 fn code(records: &[ProxyRecord]) -> &str {
-    match &records[..] {
+    match records {
         [ProxyRecord { verdict: Verdict::Refused { code, .. } | Verdict::Failed { code, .. }, .. }] => code,
         other => panic!("one refusal, not {other:?}"),
     }
