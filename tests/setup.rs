@@ -224,9 +224,12 @@ async fn a_rust_package_installs_through_the_proxy() {
     house.examine_and_remove(&done.image).await;
 }
 
+/// Command, tree, control, and what the command must print.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+
 /// Each `command` fetches from where the repository says. `control` is the same command through a proxy that is not
 /// there, which the kernel refuses at once: what is beyond its time is ours.
-async fn refuses(image: &str, cases: &[(&str, &[(&str, &str)], &str, &str)]) {
+async fn refuses(image: &str, cases: &[Case<'_>]) {
     let Some(house) = House::open(image).await else { return };
     for (command, tree, control, said) in cases {
         let timed = |name: &str, command: &str| {

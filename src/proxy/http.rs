@@ -110,9 +110,14 @@ async fn answer(
         let _ = tunnels.try_send(carry);
         return Response::new(Full::default().map_err(|never| match never {}).boxed());
     }
-    match forward(request, upstream, open).await {
+    let open = Arc::new(open);
+    match forward(request, upstream, open.clone()).await {
         Ok(response) => response,
-        Err(error) => failed(&name, &error.to_string()),
+        Err(error) => {
+            let refusal = Refusal::Unreachable(error.to_string());
+            open.refuse(&refusal, &name);
+            refused(&refusal, &name)
+        }
     }
 }
 
@@ -180,7 +185,7 @@ async fn pour(
 async fn forward(
     mut request: Request<Incoming>,
     upstream: TcpStream,
-    open: Open,
+    open: Arc<Open>,
 ) -> hyper::Result<Response<ReplyBody>> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(upstream)).await?;
     tokio::spawn(async move {
@@ -197,7 +202,6 @@ async fn forward(
     if let (false, Ok(host)) = (request.headers().contains_key(header::HOST), HeaderValue::from_str(&authority)) {
         request.headers_mut().insert(header::HOST, host);
     }
-    let open = Arc::new(open);
     let counted = open.clone();
     let request = request.map(|body| Counted { body, count: move |bytes| counted.count_up(bytes) });
     let mut response = sender.send_request(request).await?;
@@ -227,11 +231,6 @@ fn refused(refusal: &Refusal, target: &str) -> Response<ReplyBody> {
         (_, false) => StatusCode::BAD_GATEWAY,
     };
     reply(status, refusal.code(), &refusal.explain(target))
-}
-
-fn failed(target: &str, why: &str) -> Response<ReplyBody> {
-    let refusal = Refusal::Unreachable(why.to_owned());
-    reply(StatusCode::BAD_GATEWAY, refusal.code(), &refusal.explain(target))
 }
 
 /// The reason goes into header, body and status line: some tools print only the last.

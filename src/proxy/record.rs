@@ -157,19 +157,21 @@ impl Log {
 /// A request that is being served: logged when it is over, however that comes.
 pub(super) struct Open {
     log: std::sync::Arc<Log>,
-    record: ProxyRecord,
+    host: String,
+    port: u16,
+    verdict: Mutex<Verdict>,
     up: AtomicU64,
     down: AtomicU64,
 }
 
 impl Open {
     pub(super) fn new(log: std::sync::Arc<Log>, host: String, port: u16) -> Self {
-        let record = ProxyRecord { host, port, bytes_up: 0, bytes_down: 0, verdict: Verdict::Allowed };
-        Open { log, record, up: AtomicU64::new(0), down: AtomicU64::new(0) }
+        let verdict = Mutex::new(Verdict::Allowed);
+        Open { log, host, port, verdict, up: AtomicU64::new(0), down: AtomicU64::new(0) }
     }
 
-    pub(super) fn refuse(mut self, refusal: &Refusal, target: &str) {
-        self.record.verdict = refusal.verdict(target);
+    pub(super) fn refuse(&self, refusal: &Refusal, target: &str) {
+        *self.verdict.lock().expect("nothing panics while holding it") = refusal.verdict(target);
     }
 
     pub(super) fn count_up(&self, bytes: usize) {
@@ -184,6 +186,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         let (bytes_up, bytes_down) = (self.up.load(Ordering::Relaxed), self.down.load(Ordering::Relaxed));
-        self.log.push(ProxyRecord { bytes_up, bytes_down, ..self.record.clone() });
+        let verdict = self.verdict.lock().expect("nothing panics while holding it").clone();
+        self.log.push(ProxyRecord { host: self.host.clone(), port: self.port, bytes_up, bytes_down, verdict });
     }
 }

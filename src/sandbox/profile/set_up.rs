@@ -95,3 +95,73 @@ fn stuck(profile: &Profile, seen: &ContainerInspectResponse, host: &HostConfig, 
         refusals.unless(known && ours, "mounts", || format!("the engine mounts a {:?} at {place}", mount.typ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::HashMap;
+
+    use super::super::DataVolume;
+    use super::*;
+    use crate::sandbox::ResourceLimits;
+
+    fn profile() -> Profile {
+        let limits = ResourceLimits {
+            memory_bytes: 1 << 30,
+            pids: 256,
+            cpu_millis: 1500,
+            tmp_bytes: 64 << 20,
+            file_bytes: 1 << 30,
+        };
+        let labels = HashMap::new();
+        Profile { limits, labels, image_env: Vec::new(), image_volumes: Vec::new(), data: DataVolume::None }
+    }
+
+    fn obedient() -> ContainerInspectResponse {
+        let body = profile().set_up_container("image");
+        ContainerInspectResponse { host_config: body.host_config, ..Default::default() }
+    }
+
+    #[test]
+    fn the_network_of_a_set_up_is_that_of_a_run() {
+        profile().verify_set_up_created(&obedient()).unwrap();
+        let body = profile().set_up_container("image");
+        assert_eq!(body.volumes, None, "a declared volume would be in the image");
+        assert_eq!(body.host_config.unwrap().network_mode.as_deref(), Some("none"));
+    }
+
+    #[test]
+    fn what_an_engine_drops_or_adds_is_named() {
+        type Spoil = fn(&mut HostConfig);
+        let cases: &[(&str, Spoil)] = &[
+            ("network", |host| host.network_mode = Some("bridge".into())),
+            ("capabilities", |host| host.cap_add = Some(vec!["CAP_SYS_ADMIN".into()])),
+            ("privileged", |host| host.privileged = Some(true)),
+            ("seccomp", |host| host.security_opt = Some(vec!["no-new-privileges".into()])),
+            ("mounts", |host| host.binds = Some(vec!["/:/host".into()])),
+            ("memory", |host| host.memory = None),
+            ("automatic removal", |host| host.auto_remove = None),
+        ];
+        for (field, spoil) in cases {
+            let mut seen = obedient();
+            spoil(seen.host_config.as_mut().unwrap());
+            let error = profile().verify_set_up_created(&seen).unwrap_err().to_string();
+            assert!(error.contains(field), "{field}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_command_holds_exactly_what_installing_takes() {
+        let holds = |mask| {
+            let mut seen = Hardening::default();
+            let command = &mut seen.command;
+            (command.cap_permitted, command.cap_effective, command.cap_bounding) = (mask, mask, mask);
+            let error = profile().verify_set_up_inside(&seen).unwrap_err().to_string();
+            !error.contains("capabilities")
+        };
+        assert!(holds(Some(COMMAND_MASK)));
+        for wrong in [None, Some(0), Some(COMMAND_MASK | 1 << 21), Some(COMMAND_MASK | 1 << 19)] {
+            assert!(!holds(wrong), "{wrong:?}");
+        }
+    }
+}
