@@ -24,8 +24,13 @@ use greenroom::snapshot::{Entry, TreePath};
 use greenroom::task::Outcome;
 use tokio::sync::OnceCell;
 
-const LIMITS: ResourceLimits =
-    ResourceLimits { memory_bytes: 256 << 20, pids: 128, cpu_millis: 1500, tmp_bytes: 32 << 20, file_bytes: 64 << 20 };
+const LIMITS: ResourceLimits = ResourceLimits {
+    memory_bytes: 256 << 20,
+    pids: 128,
+    cpu_millis: 1500,
+    tmp_bytes: 32 << 20,
+    file_bytes: 64 << 20,
+};
 
 static IMAGE: OnceCell<PreparedImage> = OnceCell::const_new();
 
@@ -213,9 +218,7 @@ async fn commands_run_as_nobody_special() {
         assert_eq!(fields[set], "0000000000000000", "{set}");
     }
     assert_eq!((fields["NoNewPrivs"], fields["Seccomp"]), ("1", "2"));
-    for forbidden in
-        ["kill -9 1", "unshare -U true", "mount -t tmpfs none /mnt", "cat /proc/1/environ", "chroot / true"]
-    {
+    for forbidden in ["kill -9 1", "unshare -U true", "mount -t tmpfs none /mnt", "cat /proc/1/environ", "chroot / true"] {
         assert_ne!(house.sh(forbidden).await.0, exited(0), "{forbidden}");
     }
     assert_eq!(house.say("echo alive").await, "alive\n");
@@ -243,9 +246,7 @@ async fn data_can_be_read_and_not_changed() {
     std::fs::write(folder.path().join("a.csv"), "1,2\n").unwrap();
     let Some(house) = House::open_with(Vec::new(), Some(folder.path().to_owned())).await else { return };
     assert_eq!(house.say("cat /data/a.csv").await, "1,2\n");
-    for attempt in
-        ["echo x >>/data/a.csv", "rm -f /data/a.csv", "touch /data/b", "mv /data/a.csv /data/c", "chmod 777 /data"]
-    {
+    for attempt in ["echo x >>/data/a.csv", "rm -f /data/a.csv", "touch /data/b", "mv /data/a.csv /data/c", "chmod 777 /data"] {
         assert_ne!(house.sh(attempt).await.0, exited(0), "{attempt}");
     }
     house.close().await;
@@ -291,8 +292,7 @@ async fn the_network_is_out_of_reach_and_the_probe_can_see() {
 #[tokio::test]
 async fn a_timeout_leaves_nothing_running_and_the_next_call_works() {
     let Some(house) = House::open().await else { return };
-    let mut request = house
-        .request("setsid sleep 300 & (trap '' TERM; sleep 300) & (setsid sh -c 'sleep 300 & sleep 300' &) ; sleep 300");
+    let mut request = house.request("setsid sleep 300 & (trap '' TERM; sleep 300) & (setsid sh -c 'sleep 300 & sleep 300' &) ; sleep 300");
     request.timeout = Duration::from_millis(500);
     let started = Instant::now();
     let (ended, _) = house.exec(&request).await;
@@ -346,10 +346,7 @@ async fn files_are_read_written_listed_and_searched() {
     let Some(house) = House::open_with(tree, None).await else { return };
     let sandbox = &house.sandbox;
     assert_eq!(sandbox.read("README", 1000).await.unwrap().unwrap(), b"hello\n");
-    assert!(matches!(
-        sandbox.read("README", 3).await.unwrap(),
-        Err(FileError::TooLarge { bytes: 6, bytes_max: 3, .. })
-    ));
+    assert!(matches!(sandbox.read("README", 3).await.unwrap(), Err(FileError::TooLarge { bytes: 6, bytes_max: 3, .. })));
     assert!(matches!(sandbox.read("nope", 3).await.unwrap(), Err(FileError::NotFound { .. })));
     assert!(matches!(sandbox.read("src", 3).await.unwrap(), Err(FileError::IsDirectory { .. })));
     assert!(matches!(sandbox.write("/etc/x", b"", None).await.unwrap(), Err(_)));
@@ -393,10 +390,7 @@ async fn a_walk_sees_every_entry_with_mode_and_content() {
     assert_eq!(manifest.entries[&path("a.txt")], file(0o644, b"a\n"));
     assert_eq!(manifest.entries[&path("d/run")], file(0o755, b"x"));
     assert_eq!(manifest.entries[&path("d")], Entry::Directory { mode: 0o750 });
-    assert_eq!(
-        manifest.entries[&path("link")],
-        Entry::Symlink { target: TreePath::link_target("../outside").unwrap() }
-    );
+    assert_eq!(manifest.entries[&path("link")], Entry::Symlink { target: TreePath::link_target("../outside").unwrap() });
     house.close().await;
 }
 
@@ -465,8 +459,7 @@ async fn a_runner_that_dies_leaves_nothing_after_the_lease() {
     let Some(engine) = engine().await else { return };
     let image = IMAGE.get_or_init(|| prepared(&engine)).await.clone();
     if let Ok(run) = std::env::var(DOOMED_RUN) {
-        let spec =
-            SandboxSpec { run: run.parse().unwrap(), image: image.image, limits: LIMITS, env: image.env, data: None };
+        let spec = SandboxSpec { run: run.parse().unwrap(), image: image.image, limits: LIMITS, env: image.env, data: None };
         let launcher = DockerLauncher::new(engine, "tests").with_lease(Duration::from_secs(2));
         let sandbox = launcher.start(&spec, tar_stream(Vec::new())).await.unwrap();
         // Longer than the lease: it is renewed though nothing is asked.
