@@ -13,6 +13,7 @@ use crate::cli::values;
 use crate::error::{Error, Result};
 use crate::event::Limits;
 use crate::sandbox::ResourceLimits;
+use crate::sandbox::proxy::Entry;
 
 /// Where Greenroom keeps things on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub struct FileConfig {
     pub env: BTreeMap<String, String>,
     #[serde(default)]
     pub sandbox: SandboxConfig,
+    #[serde(default)]
+    pub setup: SetupConfig,
 }
 
 /// What one sandbox may use of this machine.
@@ -75,6 +78,20 @@ pub struct SandboxConfig {
     pub file_size: Option<TypedSize>,
     pub disk: Option<TypedSize>,
     pub disk_files: Option<u64>,
+}
+
+/// What a set-up phase may reach beside what the image's package managers fetch from.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetupConfig {
+    /// `host:port`, `host` (443 and 80), or either below `*.`. Only `host:port` may lead into this machine's network.
+    #[serde(default)]
+    pub allow: Vec<Entry>,
+    /// Wins over everything that allows.
+    #[serde(default)]
+    pub deny: Vec<Entry>,
+    /// Of one command.
+    pub timeout: Option<TypedDuration>,
 }
 
 /// `"5m"` in the file.
@@ -157,6 +174,7 @@ pub struct RunConfig {
     pub resources: ResourceLimits,
     /// The user's own additions; later entries win over the image's.
     pub env: Vec<(String, String)>,
+    pub setup: SetupConfig,
 }
 
 impl RunConfig {
@@ -181,6 +199,7 @@ impl RunConfig {
             limits,
             resources: resources(&file.sandbox),
             env: env.into_iter().collect(),
+            setup: file.setup,
         })
     }
 }
@@ -262,6 +281,9 @@ mod tests {
             "[sandbox]\nmemory = 'much'",
             "[sandbox]\ncpus = 0",
             "[env]\n'A B' = 'x'",
+            "[setup]\nallow = ['*']",
+            "[setup]\nallow = ['user@index.example']",
+            "[setup]\ndeny = ['index.example:0']",
             "cost_usd_max = -1",
         ] {
             assert!(file(bad).is_err(), "{bad}");

@@ -17,9 +17,9 @@ use crate::id::{CallToken, RunId};
 use crate::message::ToolUse;
 use crate::model::{Model, ModelError};
 use crate::sandbox::{AGENT_UID, Launcher, Sandbox, SandboxError, SandboxSpec};
-use crate::snapshot::Manifest;
 use crate::snapshot::change::created;
 use crate::snapshot::pack::tar_stream;
+use crate::snapshot::{Manifest, TreePath};
 use crate::store::Store;
 use crate::task::Task;
 use crate::tools::{self, ToolCall, ToolContext, ToolFailure, run_checks};
@@ -188,7 +188,12 @@ impl Run<'_> {
         let store = self.parts.store.clone();
         let checks = run_checks(sandbox, store.as_ref(), &checks, BASELINE_TOKEN, timeout).await?;
         let after = sandbox.walk().await?;
-        let build_output = created(&before, &after).into_iter().collect();
+        // What set-up left beside the tree is no work of the agent's either.
+        let pristine = &self.parts.pristine;
+        let holds_known =
+            |path: &TreePath| pristine.entries.keys().any(|known| known.ancestors().any(|above| above == *path));
+        let set_up = created(pristine, &before).into_iter().filter(|path| !holds_known(path));
+        let build_output = created(&before, &after).into_iter().chain(set_up).collect();
         self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms: millis(began.elapsed()) })
     }
 

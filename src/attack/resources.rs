@@ -212,7 +212,7 @@ async fn disk_fill(lab: &Lab) -> Found {
         stopped.push(format!("{folder} at {used} MiB"));
         room.next_call_works().await?;
     }
-    let unnamed = room.python(FILL_UNNAMED, &[&(3 * LIMITS.disk_bytes >> 20).to_string()]).await?;
+    let unnamed = room.python(FILL_UNNAMED, &[&((3 * LIMITS.disk_bytes) >> 20).to_string()]).await?;
     ensure(unnamed.outcome() == Outcome::DiskLimit, || format!("files without a name: {}", unnamed.summary()))?;
     room.next_call_works().await?;
     let one = (LIMITS.file_bytes + 1).to_string();

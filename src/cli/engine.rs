@@ -27,11 +27,15 @@ impl Connected {
     /// What an earlier runner of this state folder created and never started goes first: those containers have no
     /// supervisor yet that could end them.
     pub(super) async fn launcher(&self, state: &Path) -> Arc<dyn Launcher> {
-        let owner = DockerLauncher::owner_of(state);
-        if let Err(error) = reap(&self.engine, &owner, UNSTARTED_MAX).await {
+        if let Err(error) = reap(&self.engine, &DockerLauncher::owner_of(state), UNSTARTED_MAX).await {
             tracing::warn!(%error, "containers left by an earlier run could not be removed");
         }
-        Arc::new(DockerLauncher::new(self.engine.clone(), owner))
+        Arc::new(self.docker_launcher(state))
+    }
+
+    /// The same as a concrete type, which can also set up images.
+    pub(super) fn docker_launcher(&self, state: &Path) -> DockerLauncher {
+        DockerLauncher::new(self.engine.clone(), DockerLauncher::owner_of(state))
     }
 
     pub(super) fn engine(&self) -> Engine {

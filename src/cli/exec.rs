@@ -10,7 +10,7 @@ use greenroom_parsers::Parser;
 use super::interrupt::Interrupt;
 use super::run::SandboxArgs;
 use super::task_folder::TaskFolder;
-use super::{Context, Format, FormatArgs, engine, prepare, toolchain, values};
+use super::{Context, Format, FormatArgs, engine, prepare, set_up, toolchain, values};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
 use crate::id::{CallToken, RunId};
@@ -79,8 +79,24 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
     };
     let copied = interrupt.or_stop(prepare::copy(&config.repo, args.sandbox.include, put)).await?;
     prepare::tell_skipped(&copied, &mut context.printer)?;
+    let read = {
+        let blobs = blobs.clone();
+        move |id: &crate::id::BlobId| blobs.get(id)
+    };
+    let commands = &args.sandbox.setup;
+    let image = interrupt
+        .or_stop(set_up::image(
+            &engine,
+            &paths,
+            &config,
+            commands,
+            &prepared,
+            &copied.manifest,
+            Arc::new(read),
+            context,
+        ))
+        .await?;
     let env = prepare::environment(prepared.env, &config.env);
-    let image = prepared.image;
     let spec = SandboxSpec { run: run.clone(), image: image.clone(), limits: config.resources, env, data };
     let tree = tree(copied.manifest, blobs);
     // From here there is a container: an interrupt ends the command, and the container is removed all the same.

@@ -15,6 +15,7 @@ mod past;
 mod prepare;
 pub mod run;
 pub mod runs;
+mod set_up;
 pub mod show;
 mod task_folder;
 pub mod toolchain;

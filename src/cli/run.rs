@@ -10,7 +10,7 @@ use clap::Args;
 use super::interrupt::Interrupt;
 use super::task_folder::TaskFolder;
 use super::watch::Watch;
-use super::{Context, Format, FormatArgs, engine, found, prepare, values};
+use super::{Context, Format, FormatArgs, engine, found, prepare, set_up, values};
 use crate::agent::{self, Parts, Settings};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
@@ -83,6 +83,10 @@ pub struct SandboxArgs {
     /// A path to copy in although git ignores it
     #[arg(long = "include", value_name = "PATH")]
     pub include: Vec<String>,
+    /// A command to run first, as root, with the network reduced to where package managers fetch from; may be given
+    /// several times
+    #[arg(long = "setup", value_name = "CMD")]
+    pub setup: Vec<String>,
 }
 
 /// One run to be made, everything resolved but what the engine must say.
@@ -222,12 +226,19 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let put = move |bytes: &[u8]| blobs.put(bytes);
     let copied = interrupt.or_stop(prepare::copy(&config.repo, sandbox.include, put)).await?;
     prepare::tell_skipped(&copied, &mut context.printer)?;
+    let read = {
+        let blobs = prepare::shared_blobs(&paths.state)?;
+        move |id: &BlobId| blobs.get(id)
+    };
+    let image =
+        set_up::image(&engine, &paths, &config, &sandbox.setup, &prepared, &copied.manifest, Arc::new(read), context)
+            .await?;
     // Last, so that what cannot begin leaves no run behind.
     let run = RunId::generate();
     let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
     let spec = SandboxSpec {
         run: run.clone(),
-        image: prepared.image,
+        image,
         limits: config.resources,
         env: prepare::environment(prepared.env, &config.env),
         data,

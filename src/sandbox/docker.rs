@@ -28,16 +28,16 @@ use crate::snapshot::Manifest;
 pub const LEASE: Duration = Duration::from_secs(45);
 pub(super) const OWNER_LABEL: &str = "greenroom.owner";
 /// The first client of a new container.
-const FIRST_EPOCH: u32 = 1;
+pub(super) const FIRST_EPOCH: u32 = 1;
 /// An upload that moves nothing for so long has failed.
 const STALLED: Duration = Duration::from_secs(120);
 
 /// Starts sandboxes on one engine.
 #[derive(Debug, Clone)]
 pub struct DockerLauncher {
-    engine: Engine,
+    pub(super) engine: Engine,
     owner: String,
-    lease: Duration,
+    pub(super) lease: Duration,
     runtime: Option<String>,
     weaker: Weaker,
 }
@@ -71,7 +71,7 @@ impl DockerLauncher {
         self
     }
 
-    async fn profile(&self, spec: &SandboxSpec) -> Result<Profile, SandboxError> {
+    pub(super) async fn profile(&self, spec: &SandboxSpec) -> Result<Profile, SandboxError> {
         let image = within("inspect image", CALL, self.engine.docker.inspect_image(&spec.image.digest), |detail| {
             SandboxError::Image { image: spec.image.name.clone(), detail }
         })
@@ -179,7 +179,7 @@ impl DockerLauncher {
 
     /// Fills a volume of the created container. The engine answers only at the end, so what is watched is whether it
     /// still takes something.
-    async fn upload(&self, container: &Container, path: &str, tar: TarStream) -> Result<(), SandboxError> {
+    pub(super) async fn upload(&self, container: &Container, path: &str, tar: TarStream) -> Result<(), SandboxError> {
         let mut tar = Box::pin(tar.peekable());
         if tar.as_mut().peek().await.is_none() {
             return Ok(());
@@ -350,7 +350,7 @@ async fn gone(docker: &Docker, id: &str) -> Result<(), bollard::errors::Error> {
 }
 
 /// Why the connection to PID 1 ended, as far as the engine can say.
-async fn post_mortem(docker: Docker, id: String) -> String {
+pub(super) async fn post_mortem(docker: Docker, id: String) -> String {
     let question = docker.inspect_container(&id, None::<InspectContainerOptions>);
     match tokio::time::timeout(CALL, question).await {
         Err(_) => "the container engine does not answer".to_owned(),

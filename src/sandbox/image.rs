@@ -28,6 +28,8 @@ pub struct Images {
 pub struct PreparedImage {
     pub image: ImageRef,
     pub env: Vec<(String, String)>,
+    /// The same for a set-up phase, which has a way to the network.
+    pub setup_env: Vec<(String, String)>,
 }
 
 /// One line of `greenroom images list`.
@@ -57,16 +59,19 @@ impl Images {
 
     /// A prepared image of `name`: a toolchain (built where it is missing) or any image (pulled where it is missing).
     pub async fn prepare(&self, name: &str, progress: Progress<'_>) -> Result<PreparedImage, SandboxError> {
-        let (source, env) = match Toolchain::named(name) {
-            Some(toolchain) => (self.ensure_toolchain(toolchain, progress).await?, toolchain.environment()),
+        let (source, env, setup_env) = match Toolchain::named(name) {
+            Some(toolchain) => {
+                let source = self.ensure_toolchain(toolchain, progress).await?;
+                (source, toolchain.environment(), toolchain.online_environment())
+            }
             None => {
                 let source = self.ensure_pulled(name, progress).await?;
                 let env = environment_of(&source);
-                (source, env)
+                (source, env.clone(), env)
             }
         };
         let digest = prepared::ensure(&self.engine, name, &source, progress).await?;
-        Ok(PreparedImage { image: ImageRef { name: name.to_owned(), digest }, env })
+        Ok(PreparedImage { image: ImageRef { name: name.to_owned(), digest }, env, setup_env })
     }
 
     /// Builds a toolchain's image anew, whether or not it exists.

@@ -13,11 +13,12 @@ use greenroom_supervisor::protocol::{
     Chunk, DiskLimits, ErrorKind, Frame, FrameKind, FrameReader, HelloAck, PAYLOAD_BYTES_MAX, Request, Response,
     Stream as ChunkStream, WINDOW_BYTES,
 };
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::SandboxError;
+use super::carry::Carrier;
 
 /// How long PID 1 may take from the container's start to its first word.
 const HELLO_MAX: Duration = Duration::from_secs(30);
@@ -49,6 +50,8 @@ struct State {
     call_highest: u64,
     calls: HashMap<u64, Slot>,
     hello: Option<oneshot::Sender<HelloAck>>,
+    /// Of a set-up phase: its connections to the proxy.
+    carrier: Option<Carrier>,
     /// Why nothing can be said any more.
     lost: Option<String>,
     /// The end of what PID 1 wrote to stderr: its last words, if it had to give up.
@@ -155,6 +158,19 @@ impl Link {
     /// Has PID 1 end commands that let the volumes grow too much. Nothing asked for later comes before it.
     pub(super) fn watch_disk(&self, limits: DiskLimits) {
         self.shared.send(0, FrameKind::Request, &request_bytes(&Request::WatchDisk(limits)), None);
+    }
+
+    /// From now on the container's connections arrive here; PID 1 is asked for them with `Listen`.
+    pub(super) fn carry(&self) -> mpsc::UnboundedReceiver<DuplexStream> {
+        let (outgoing, epoch) = (self.shared.outgoing.clone(), self.shared.epoch);
+        let send = move |payload| {
+            let frame = Frame { epoch, kind: FrameKind::Proxy, call: 0, seq: 0, payload };
+            // As for calls: who cannot be told has been told so.
+            let _ = outgoing.send(Outgoing { wire: frame.encode(), _permit: None });
+        };
+        let (carrier, connections) = Carrier::new(Arc::new(send));
+        self.shared.state().carrier = Some(carrier);
+        connections
     }
 
     /// Tells PID 1 to end everything. The container follows by itself.
@@ -282,6 +298,7 @@ impl Shared {
         state.lost.get_or_insert(detail);
         state.hello = None;
         state.calls.clear();
+        state.carrier = None;
         self.input_budget.close();
     }
 
@@ -298,6 +315,12 @@ impl Shared {
             FrameKind::Data => {
                 let chunk = Chunk::decode(&frame.payload).ok_or("PID 1 sent a chunk without a header")?;
                 Item::Chunk { stream: chunk.stream, bytes: chunk.bytes.to_vec() }
+            }
+            FrameKind::Proxy => {
+                return match &self.state().carrier {
+                    Some(carrier) => carrier.take(&frame.payload),
+                    None => Err("PID 1 opened a connection nobody asked for".to_owned()),
+                };
             }
             FrameKind::Request => return Err("PID 1 sent a request".to_owned()),
         };

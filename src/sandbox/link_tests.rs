@@ -23,7 +23,7 @@ impl Peer {
             if let Some(frame) = self.reader.next_frame() {
                 match frame.kind {
                     FrameKind::Request => return (frame.call, serde_json::from_slice(&frame.payload).unwrap()),
-                    FrameKind::Data | FrameKind::Response => continue,
+                    FrameKind::Data | FrameKind::Response | FrameKind::Proxy => continue,
                 }
             }
             let mut bytes = vec![0; 4096];

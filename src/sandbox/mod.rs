@@ -3,6 +3,7 @@
 //! A command that fails is data ([`ExecOutput`]); `Err` means that the sandbox itself failed us.
 
 mod base;
+mod carry;
 mod commands;
 mod confinement;
 mod connect;
@@ -15,7 +16,9 @@ mod image;
 mod link;
 mod prepared;
 mod profile;
+pub mod proxy;
 mod reap;
+mod setup;
 mod toolchain;
 
 use std::time::Duration;
@@ -32,7 +35,8 @@ pub use connect::{Engine, EngineFacts};
 pub use docker::{DockerLauncher, LEASE};
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
 pub use reap::{UNSTARTED_MAX, reap};
-pub use toolchain::{TOOLCHAINS, Toolchain};
+pub use setup::{SetUp, Setup, SetupError, mirrors, operator_list};
+pub use toolchain::{TOOLCHAINS, Toolchain, certificate_bundle};
 
 /// Where the workspace is inside every sandbox.
 pub const WORKSPACE: &str = "/workspace";

@@ -23,7 +23,7 @@ pub(super) const SOURCE_LABEL: &str = "greenroom.source";
 pub(super) const KEY_LABEL: &str = "greenroom.prepared";
 
 /// Goes up when what is added to an image changes, so that older ones are made anew.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 const SUPERVISOR_BINARY: &[u8] = include_bytes!(env!("GREENROOM_SUPERVISOR"));
 const USER_FILE_BYTES_MAX: usize = 1 << 20;
 const SANDBOX_ID: u64 = greenroom_supervisor::protocol::SANDBOX_UID as u64;
@@ -125,6 +125,8 @@ fn additions(passwd: Option<Vec<u8>>, group: Option<Vec<u8>>) -> std::io::Result
     };
     let (folder, file) = (tar::EntryType::Directory, tar::EntryType::Regular);
     add(".greenroom/", folder, 0o755, 0, &[])?;
+    // Where the files of a set-up phase are mounted, so that no image has them or a trace of them.
+    add(".greenroom/setup/", folder, 0o755, 0, &[])?;
     add(SUPERVISOR.trim_start_matches('/'), file, 0o555, 0, SUPERVISOR_BINARY)?;
     // Volumes take their owner and mode from these.
     add("workspace/", folder, 0o755, SANDBOX_ID, &[])?;

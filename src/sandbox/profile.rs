@@ -9,6 +9,7 @@ mod lifecycle;
 mod limits;
 mod network;
 mod seccomp;
+mod set_up;
 mod syscalls;
 mod weaker;
 
@@ -20,6 +21,7 @@ use greenroom_supervisor::protocol::Hardening;
 
 pub(super) use filesystem::DATA;
 pub(super) use lifecycle::SUPERVISOR;
+pub(super) use set_up::SET_UP_FILES;
 
 use super::{ResourceLimits, SandboxError, Weaker};
 

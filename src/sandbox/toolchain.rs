@@ -78,13 +78,13 @@ impl Toolchain {
 
     /// What every command sees, complete, where there is no network.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let text = |value: toml::Value| match value {
-            toml::Value::String(text) => text,
-            other => other.to_string(),
-        };
         let definition = self.definition();
-        let variables = definition.environment.into_iter().chain(definition.offline);
-        variables.map(|(name, value)| (name, text(value))).collect()
+        variables(definition.environment.into_iter().chain(definition.offline))
+    }
+
+    /// The same where there is one.
+    pub(super) fn online_environment(&self) -> Vec<(String, String)> {
+        variables(self.definition().environment.into_iter())
     }
 
     pub(super) fn base(&self) -> Base {
@@ -108,6 +108,14 @@ impl Toolchain {
     fn definition(&self) -> Definition {
         toml::from_str(self.manifest).expect("embedded definitions parse; a test reads each of them")
     }
+}
+
+fn variables(table: impl Iterator<Item = (String, toml::Value)>) -> Vec<(String, String)> {
+    let text = |value: toml::Value| match value {
+        toml::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    table.map(|(name, value)| (name, text(value))).collect()
 }
 
 /// Builds on the image `base` and tags the result.
@@ -179,7 +187,7 @@ fn context(toolchain: &Toolchain) -> std::io::Result<Vec<u8>> {
 }
 
 /// Empty where the machine has none: then the image's own have to do.
-fn certificate_bundle() -> Vec<u8> {
+pub fn certificate_bundle() -> Vec<u8> {
     let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let usual = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
     named.into_iter().chain(usual.map(PathBuf::from)).find_map(|path| std::fs::read(path).ok()).unwrap_or_default()

@@ -15,7 +15,9 @@ use crate::exec::{Command, Slot};
 use crate::lease::Lease;
 use crate::oom::OomCounter;
 use crate::outbox::Outbox;
+use crate::privileges::{self, Role};
 use crate::probe;
+use crate::proxy::{self, Proxy};
 use crate::sys::Pid;
 use crate::worker::FileCall;
 
@@ -34,6 +36,7 @@ pub(crate) enum Ready {
     FileOutput(u64),
     FileInput(u64),
     Disk,
+    Proxy(proxy::Slot),
 }
 
 pub(crate) struct Calls {
@@ -42,6 +45,7 @@ pub(crate) struct Calls {
     hardening: Hardening,
     commands: BTreeMap<u64, Command>,
     files: BTreeMap<u64, FileCall>,
+    proxy: Proxy,
     /// Ended, with something still to be acknowledged; with the token of an `Exec`.
     finished: BTreeMap<u64, Option<String>>,
     call_highest: u64,
@@ -70,6 +74,7 @@ impl Calls {
             hardening,
             commands: BTreeMap::new(),
             files: BTreeMap::new(),
+            proxy: Proxy::default(),
             finished: BTreeMap::new(),
             call_highest: 0,
             tokens: HashSet::new(),
@@ -93,6 +98,7 @@ impl Calls {
                 add(fd, libc::POLLOUT, Ready::FileInput(call));
             }
         }
+        self.proxy.interests(|fd, events, slot| add(fd, events, Ready::Proxy(slot)));
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
@@ -134,6 +140,7 @@ impl Calls {
                     input.flush();
                 }
             }
+            Ready::Proxy(slot) => self.proxy.on_ready(*slot, outbox),
         }
     }
 
@@ -207,6 +214,12 @@ impl Calls {
                 self.on_input(&frame, outbox);
                 return Flow::GoOn;
             }
+            FrameKind::Proxy => {
+                return match self.proxy.on_frame(&frame.payload, outbox) {
+                    Ok(()) => Flow::GoOn,
+                    Err(message) => refuse(outbox, ErrorKind::BadRequest, message.into()),
+                };
+            }
             FrameKind::Request => serde_json::from_slice::<Request>(&frame.payload),
             FrameKind::Response => return refuse(outbox, ErrorKind::BadRequest, "a response from the host".into()),
         };
@@ -227,6 +240,7 @@ impl Calls {
         match request {
             Request::Hello { lease_ms } => {
                 lease.take(lease_ms, now);
+                self.proxy.reset();
                 outbox.begin_epoch(frame.epoch, Response::HelloAck(Box::new(self.describe(lease))));
             }
             Request::Renew => {
@@ -256,7 +270,8 @@ impl Calls {
             | Request::List { .. }
             | Request::Search { .. }
             | Request::Walk { .. }
-            | Request::Remove { .. } => self.open(frame.call, request, outbox),
+            | Request::Remove { .. }
+            | Request::Listen { .. } => self.open(frame.call, request, outbox),
         }
         Flow::GoOn
     }
@@ -298,6 +313,10 @@ impl Calls {
         }
         let started = match request {
             Request::Exec(exec) => self.start_command(call, exec),
+            Request::Listen { port } => match self.listen(port) {
+                Ok(port) => return self.finish(call, &Response::Listening { port }, outbox),
+                Err(error) => Err(error),
+            },
             file_request => FileCall::start(call, &file_request, self.null.as_raw_fd()).map(|file| {
                 self.children.insert(file.pid);
                 self.files.insert(call, file);
@@ -310,6 +329,16 @@ impl Calls {
 
     fn fail(&mut self, call: u64, error: CallError, outbox: &mut Outbox) {
         self.finish(call, &Response::Failed { error }, outbox);
+    }
+
+    fn listen(&mut self, port: u16) -> Result<u16, CallError> {
+        let refuse = |kind, message: String| CallError { kind, message };
+        match privileges::role() {
+            Role::Run => Err(refuse(ErrorKind::BadRequest, "only a set-up phase has a way out".into())),
+            Role::SetUp => self.proxy.listen(port).map_err(|error| {
+                refuse(ErrorKind::Io, format!("cannot listen on port {port} of the container's loopback: {error}"))
+            }),
+        }
     }
 
     fn start_command(&mut self, call: u64, exec: Exec) -> Result<(), CallError> {

@@ -13,6 +13,7 @@ mod outbox;
 mod output;
 mod privileges;
 mod probe;
+mod proxy;
 mod search;
 mod spawn;
 mod sweep;
@@ -31,6 +32,7 @@ use greenroom_supervisor::protocol::FrameReader;
 use calls::{Calls, Flow, Ready};
 use lease::Lease;
 use outbox::Outbox;
+use privileges::Role;
 use sys::Reaped;
 
 const STDIN: RawFd = 0;
@@ -54,7 +56,8 @@ fn main() {
 }
 
 fn prepare() -> io::Result<(OwnedFd, File)> {
-    privileges::settle_supervisor(privileges::Without::of(std::env::args().skip(1)))?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    privileges::settle_supervisor(Role::of(&arguments), privileges::Without::of(&arguments))?;
     sys::settle_signals();
     sys::set_nonblocking(STDIN)?;
     sys::set_nonblocking(STDOUT)?;

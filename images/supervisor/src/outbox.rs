@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::RawFd;
 
-use greenroom_supervisor::protocol::{Frame, FrameKind, Response, WINDOW_BYTES};
+use greenroom_supervisor::protocol::{Frame, FrameKind, ProxyFrame, Response, WINDOW_BYTES};
 
 use crate::sys;
 
@@ -48,6 +48,9 @@ pub(crate) struct Outbox {
     unsent_from: u64,
     /// Answers about the link: sent once, before anything else.
     link: VecDeque<Response>,
+    /// Payloads of Proxy frames: sent once, in turn with what is about calls. Bounded by the connections' windows.
+    proxy: VecDeque<Vec<u8>>,
+    proxy_is_next: bool,
     /// The frame being written.
     wire: Vec<u8>,
     written: usize,
@@ -65,6 +68,7 @@ impl Outbox {
         self.wire.clear();
         self.written = 0;
         self.link.clear();
+        self.proxy.clear();
         self.link.push_back(hello);
     }
 
@@ -73,6 +77,10 @@ impl Outbox {
             self.link.pop_front();
         }
         self.link.push_back(response);
+    }
+
+    pub(crate) fn proxy(&mut self, frame: &ProxyFrame<'_>) {
+        self.proxy.push_back(frame.encode());
     }
 
     pub(crate) fn respond(&mut self, call: u64, response: &Response) {
@@ -116,7 +124,10 @@ impl Outbox {
     }
 
     pub(crate) fn wants_to_write(&self) -> bool {
-        !self.wire.is_empty() || !self.link.is_empty() || self.kept.range(self.unsent_from..).next().is_some()
+        !self.wire.is_empty()
+            || !self.link.is_empty()
+            || !self.proxy.is_empty()
+            || self.kept.range(self.unsent_from..).next().is_some()
     }
 
     /// Writes as much as goes without waiting.
@@ -139,10 +150,16 @@ impl Outbox {
 
     /// Puts the next frame on the wire.
     fn load(&mut self) -> bool {
+        let about_call = self.kept.range(self.unsent_from..).next();
+        let may_proxy = self.proxy_is_next || about_call.is_none();
         let frame = if let Some(response) = self.link.pop_front() {
             Frame { epoch: self.epoch, kind: FrameKind::Response, call: 0, seq: 0, payload: to_json(&response) }
-        } else if let Some((&seq, kept)) = self.kept.range(self.unsent_from..).next() {
+        } else if let Some(payload) = may_proxy.then(|| self.proxy.pop_front()).flatten() {
+            self.proxy_is_next = false;
+            Frame { epoch: self.epoch, kind: FrameKind::Proxy, call: 0, seq: 0, payload }
+        } else if let Some((&seq, kept)) = about_call {
             self.unsent_from = seq + 1;
+            self.proxy_is_next = true;
             Frame { epoch: self.epoch, kind: kept.kind, call: kept.call, seq, payload: kept.payload.clone() }
         } else {
             return false;
@@ -194,5 +211,18 @@ mod tests {
         assert!(outbox.has_room(2));
         outbox.acknowledge(1, 1);
         assert!(outbox.has_room(1));
+    }
+
+    #[test]
+    fn connections_and_calls_take_turns_and_nothing_is_lost() {
+        use greenroom_supervisor::protocol::ProxyNews;
+        let mut outbox = Outbox::default();
+        for _ in 0..3 {
+            outbox.keep(1, FrameKind::Data, b"x".to_vec());
+            outbox.proxy(&ProxyFrame { connection: 7, news: ProxyNews::Open });
+        }
+        let calls: Vec<u64> = sent(&mut outbox).into_iter().map(|(call, _)| call).collect();
+        assert_eq!(calls, [1, 0, 1, 0, 1, 0]);
+        assert!(!outbox.wants_to_write());
     }
 }

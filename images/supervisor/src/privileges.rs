@@ -1,4 +1,5 @@
 //! Who runs as whom: PID 1 keeps two capabilities, commands none, file workers none and the user's file system identity.
+//! In a set-up phase commands are root, with what installing packages takes and no more.
 
 use std::io;
 use std::sync::OnceLock;
@@ -7,8 +8,47 @@ use greenroom_supervisor::protocol::SANDBOX_UID;
 
 use crate::sys;
 
+const CAP_CHOWN: u32 = 0;
+const CAP_DAC_OVERRIDE: u32 = 1;
+const CAP_FOWNER: u32 = 3;
+const CAP_FSETID: u32 = 4;
+const CAP_KILL: u32 = 5;
 const CAP_SETGID: u32 = 6;
 const CAP_SETUID: u32 = 7;
+
+/// Package managers unpack files of other owners, and drop to users of their own for downloads and hooks, whom they have
+/// to be able to end.
+const SET_UP_MASK: u64 = 1 << CAP_CHOWN
+    | 1 << CAP_DAC_OVERRIDE
+    | 1 << CAP_FOWNER
+    | 1 << CAP_FSETID
+    | 1 << CAP_KILL
+    | 1 << CAP_SETGID
+    | 1 << CAP_SETUID;
+
+/// What this container is for; settled by its command line, which nothing inside can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Commands are uid 1000 without capabilities.
+    Run,
+    /// Commands are root with [`SET_UP_MASK`]; connections may be carried to the host.
+    SetUp,
+}
+
+impl Role {
+    pub(crate) fn of(arguments: &[String]) -> Self {
+        match arguments.first().map(String::as_str) {
+            Some("setup") => Self::SetUp,
+            Some(_) | None => Self::Run,
+        }
+    }
+}
+
+static ROLE: OnceLock<Role> = OnceLock::new();
+
+pub(crate) fn role() -> Role {
+    *ROLE.get().unwrap_or(&Role::Run)
+}
 
 /// What the operator wants to see fail, told by PID 1's command line: nothing inside can change that.
 static WITHOUT: OnceLock<Without> = OnceLock::new();
@@ -22,7 +62,7 @@ pub(crate) struct Without {
 
 impl Without {
     /// Words that are not known leave everything as it is.
-    pub(crate) fn of(arguments: impl Iterator<Item = String>) -> Self {
+    pub(crate) fn of(arguments: &[String]) -> Self {
         let mut without = Self::default();
         for argument in arguments {
             match argument.as_str() {
@@ -40,9 +80,15 @@ fn without() -> Without {
     WITHOUT.get().copied().unwrap_or_default()
 }
 
-/// Once, in PID 1: nothing to inherit, nothing to be dumped, a bounding set that is empty for ever.
-pub(crate) fn settle_supervisor(asked: Without) -> io::Result<()> {
+/// Once, in PID 1: nothing to inherit, nothing to be dumped, a bounding set that is empty for ever but for what set-up
+/// needs.
+pub(crate) fn settle_supervisor(role: Role, asked: Without) -> io::Result<()> {
+    let role = *ROLE.get_or_init(|| role);
     let without = *WITHOUT.get_or_init(|| asked);
+    let keep = match role {
+        Role::Run => 0,
+        Role::SetUp => SET_UP_MASK,
+    };
     sys::prctl(libc::PR_SET_DUMPABLE, 0)?;
     if !without.no_new_privileges {
         sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
@@ -51,20 +97,30 @@ pub(crate) fn settle_supervisor(asked: Without) -> io::Result<()> {
     if without.capabilities {
         return set_groups(&[]);
     }
-    for capability in 0..64 {
+    for capability in (0..64).filter(|capability| keep & (1 << capability) == 0) {
         // Without CAP_SETPCAP this fails, and what a command child shows in the hello says so.
         if sys::prctl(libc::PR_CAPBSET_DROP, capability).is_err() {
             break;
         }
     }
     set_groups(&[])?;
-    set_capabilities(1 << CAP_SETGID | 1 << CAP_SETUID)
+    set_capabilities(keep | 1 << CAP_SETGID | 1 << CAP_SETUID)
 }
 
-/// In a command's child, just before it becomes the command: uid 1000 for good.
+/// In a command's child, just before it becomes the command: uid 1000 for good, or root with little.
 pub(crate) fn become_command() -> io::Result<()> {
-    let without = without();
     set_groups(&[])?;
+    match role() {
+        Role::Run => become_user(without()),
+        Role::SetUp => {
+            // What a program of root's may hold is what its parent held and the bounding set has.
+            set_capabilities(SET_UP_MASK)?;
+            sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
+        }
+    }
+}
+
+fn become_user(without: Without) -> io::Result<()> {
     if without.capabilities {
         sys::prctl(libc::PR_SET_KEEPCAPS, 1)?;
     }
@@ -117,6 +173,10 @@ pub(crate) fn become_file_worker() -> io::Result<()> {
 /// Runs `act` with the effective uid of commands, which is what it takes to send them signals without CAP_KILL. Real and
 /// saved uid stay 0, so that they cannot send any back.
 pub(crate) fn as_command_sender<T>(act: impl FnOnce() -> T) -> io::Result<T> {
+    if role() == Role::SetUp {
+        // Commands may be anybody here, and we hold CAP_KILL.
+        return Ok(act());
+    }
     set_effective_uid(SANDBOX_UID)?;
     let result = act();
     set_effective_uid(0).expect("the saved uid is 0");

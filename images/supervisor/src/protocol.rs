@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`frames`] (how bytes become frames, and how a reader finds its feet again), [`bytes`] (paths and
 //! arguments that need not be UTF-8), [`messages`] (what is asked and answered), [`files`] (the file tools' share),
-//! [`hardening`] (what confinement looks like from inside).
+//! [`hardening`] (what confinement looks like from inside), [`proxy`] (connections of a set-up phase).
 //!
 //! The rules of a conversation:
 //!
@@ -23,12 +23,14 @@ pub mod files;
 pub mod frames;
 pub mod hardening;
 pub mod messages;
+pub mod proxy;
 
 pub use bytes::ByteString;
 pub use files::*;
 pub use frames::{Chunk, Frame, FrameKind, FrameReader, PAYLOAD_BYTES_MAX, PROTOCOL_VERSION, Stream};
 pub use hardening::{Credentials, Hardening};
 pub use messages::*;
+pub use proxy::*;
 
 /// Unacknowledged bytes of one call after which its output is no longer read.
 pub const WINDOW_BYTES: usize = 2 << 20;

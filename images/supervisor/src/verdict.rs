@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::privileges::{self, Role};
 use crate::sweep::{self, State};
 use crate::sys::{self, Pid};
 
@@ -43,9 +44,10 @@ impl Verdict {
             return Some(0);
         }
         self.killed = self.killed.max(strays.len() as u32);
-        match alone {
-            true => sweep::kill_all_commands(),
-            false => sweep::signal(&strays, &[libc::SIGKILL]),
+        match (alone, privileges::role()) {
+            (true, Role::Run) => sweep::kill_all_commands(),
+            // As root everything includes workers and nannies of ours.
+            (true, Role::SetUp) | (false, _) => sweep::signal(&strays, &[libc::SIGKILL]),
         }
         (now - self.began > GIVE_UP).then_some(strays.len() as u32)
     }

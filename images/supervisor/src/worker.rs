@@ -210,6 +210,7 @@ fn carry_out(request: &Request, input: Option<RawFd>, reply: &Reply) -> Result<R
         | Request::Exec(_)
         | Request::Cancel
         | Request::Ack { .. }
+        | Request::Listen { .. }
         | Request::Shutdown => Err(CallError { kind: ErrorKind::BadRequest, message: "not a file call".into() }),
     }
 }

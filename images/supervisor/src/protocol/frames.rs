@@ -29,6 +29,8 @@ pub enum FrameKind {
     Response,
     /// Either way: a [`Chunk`].
     Data,
+    /// Either way: a [`super::ProxyFrame`]. Neither kept nor acknowledged; the call is 0.
+    Proxy,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,7 @@ impl Frame {
             FrameKind::Request => 1,
             FrameKind::Response => 2,
             FrameKind::Data => 3,
+            FrameKind::Proxy => 4,
         };
         let mut header = [0; HEADER_BYTES];
         header[0] = PROTOCOL_VERSION;
@@ -82,6 +85,7 @@ impl Frame {
             1 => FrameKind::Request,
             2 => FrameKind::Response,
             3 => FrameKind::Data,
+            4 => FrameKind::Proxy,
             _ => return None,
         };
         Some(Self {

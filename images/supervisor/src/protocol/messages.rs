@@ -41,6 +41,9 @@ pub enum Request {
     Walk { root: ByteString, exclude: Vec<ByteString>, hash: HashWhich, entries_max: u64 },
     /// Removes a file, a link, or a directory with everything in it. Answered by `Removed`.
     Remove { path: ByteString, depth: RemoveDepth },
+    /// In a set-up phase only: accepts connections on the container's `127.0.0.1:port` (0: any) and carries them as Proxy
+    /// frames. Answered by `Listening`.
+    Listen { port: u16 },
     /// Ends every command and then PID 1, and with it the container.
     Shutdown,
 }
@@ -174,6 +177,9 @@ pub enum Response {
         cut: bool,
     },
     Removed,
+    Listening {
+        port: u16,
+    },
     /// The call did not happen, or broke off. With call 0: a frame was refused (`stale_epoch`, `bad_request`).
     Failed {
         error: CallError,
@@ -192,6 +198,7 @@ impl Response {
             | Self::SearchDone { .. }
             | Self::WalkDone { .. }
             | Self::Removed
+            | Self::Listening { .. }
             | Self::Failed { .. } => true,
             Self::HelloAck(_)
             | Self::Renewed
@@ -346,7 +353,8 @@ impl Request {
             | Self::List { .. }
             | Self::Search { .. }
             | Self::Walk { .. }
-            | Self::Remove { .. } => true,
+            | Self::Remove { .. }
+            | Self::Listen { .. } => true,
             Self::Hello { .. }
             | Self::Renew
             | Self::WatchDisk(_)
