@@ -19,6 +19,7 @@ pub mod tools;
 pub mod verify;
 
 pub mod attack;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod output;

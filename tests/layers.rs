@@ -39,7 +39,7 @@ fn layer(file: &str) -> Layer {
         ["agent", "state" | "limits"] | ["context" | "feedback", ..] => Layer::Decider,
         ["model" | "sandbox" | "store" | "snapshot", ..] => Layer::Adapter,
         ["agent" | "tools" | "verify", ..] => Layer::Tool,
-        ["attack" | "cli" | "config" | "output" | "lib" | "main", ..] => Layer::Edge,
+        ["attack" | "bench" | "cli" | "config" | "output" | "lib" | "main", ..] => Layer::Edge,
         _ => panic!("{file} belongs to no layer yet: say to which, here and in ARCHITECTURE.md"),
     }
 }

@@ -9,7 +9,7 @@ use crate::model::autofix::Autofix;
 use crate::model::resolve::{ModelOptions, resolve};
 use crate::output::Printer;
 use crate::output::human::Progress;
-use crate::sandbox::{DockerLauncher, Engine, Images, Launcher, PreparedImage, UNSTARTED_MAX, reap};
+use crate::sandbox::{DockerLauncher, Engine, EngineFacts, Images, Launcher, PreparedImage, UNSTARTED_MAX, reap};
 
 /// An engine that answered, for one command.
 pub(super) struct Connected {
@@ -40,6 +40,10 @@ impl Connected {
 
     pub(super) fn engine(&self) -> Engine {
         self.engine.clone()
+    }
+
+    pub(super) fn facts(&self) -> &EngineFacts {
+        &self.engine.facts
     }
 
     pub(super) fn images(&self) -> Images {

@@ -2,6 +2,7 @@
 
 pub mod apply;
 mod attack;
+pub mod bench;
 pub mod cp;
 pub mod demo;
 pub mod diff;
@@ -65,6 +66,7 @@ pub enum Command {
     Demo(demo::DemoArgs),
     Images(images::ImagesArgs),
     Doctor(doctor::DoctorArgs),
+    Bench(bench::BenchArgs),
 }
 
 /// What every command gets.
@@ -92,6 +94,7 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCod
         Command::Demo(args) => demo::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,
+        Command::Bench(args) => bench::run(args, context).await,
     }
 }
 

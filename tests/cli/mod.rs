@@ -1,5 +1,6 @@
 //! The command line as users and scripts meet it: one file a command.
 
+mod bench;
 mod diff;
 mod output;
 mod parse;

@@ -1,0 +1,135 @@
+//! `greenroom bench parsers`: how fast output is read, over a log with little to find and one with much.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use greenroom_parsers::Parser;
+use serde::Serialize;
+
+use super::{Machine, Promise, Tell, round};
+
+const PIECE_BYTES: usize = 64 << 10;
+/// A log of this length is generated and then read over and over.
+const LOG_BYTES: usize = 4 << 20;
+
+/// The last line of `bench parsers --json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ParsersBench {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub bench: &'static str,
+    pub exit_code: u8,
+    pub machine: Machine,
+    /// 95 % of its lines hold nothing to find.
+    pub noisy: Throughput,
+    /// Every line belongs to a finding.
+    pub dense: Throughput,
+    pub promises: Vec<Promise>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Throughput {
+    pub bytes: u64,
+    /// 10⁶ bytes.
+    pub mb_per_second: f64,
+    /// What was found, listed or only counted.
+    pub diagnostics: u64,
+    pub unread_lines: u64,
+}
+
+pub fn measure(bytes: u64, tell: Tell<'_>) -> ParsersBench {
+    let machine = Machine::look();
+    tell("a noisy log");
+    let noisy = read(&log(Density::Noisy), bytes);
+    tell("a dense log");
+    let dense = read(&log(Density::Dense), bytes / 4);
+    let promises = vec![
+        Promise::at_least("noisy log, MB/s", 200.0, noisy.mb_per_second),
+        Promise::at_least("dense log, MB/s", 40.0, dense.mb_per_second),
+    ];
+    ParsersBench { kind: "result", bench: "parsers", exit_code: 0, machine, noisy, dense, promises }
+}
+
+fn read(log: &str, bytes: u64) -> Throughput {
+    let mut parser = Parser::new(None, None, None);
+    let mut busy = Duration::ZERO;
+    let mut left = bytes;
+    while left > 0 {
+        for piece in log.as_bytes().chunks(PIECE_BYTES) {
+            let piece = &piece[..piece.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+            let start = Instant::now();
+            parser.feed(piece);
+            busy += start.elapsed();
+            left -= piece.len() as u64;
+            if left == 0 {
+                break;
+            }
+        }
+    }
+    let start = Instant::now();
+    let report = parser.finish();
+    busy += start.elapsed();
+    Throughput {
+        bytes: report.input_bytes,
+        mb_per_second: round(report.input_bytes as f64 / 1e6 / busy.as_secs_f64(), 1),
+        diagnostics: report.diagnostics.len() as u64 + report.unlisted,
+        unread_lines: report.unread_lines,
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Density {
+    Noisy,
+    Dense,
+}
+
+/// What builds and test runs print: progress, paths, downloads, timestamps; and compilers' complaints.
+fn log(density: Density) -> String {
+    let mut text = String::with_capacity(LOG_BYTES + 512);
+    let mut line = 0u64;
+    while text.len() < LOG_BYTES {
+        line += 1;
+        let finding = density == Density::Dense || line.is_multiple_of(20);
+        let column = line % 60 + 1;
+        let written = match (finding, line % 5) {
+            (true, _) if line.is_multiple_of(3) => {
+                writeln!(text, "src/lib_{}.c:{line}:{column}: warning: unused variable 'x{line}'", line % 97)
+            }
+            (true, _) if line % 3 == 1 => {
+                writeln!(text, "lib/module_{}.c:{line}:{column}: error: 'y{line}' undeclared", line % 89)
+            }
+            (true, _) => {
+                writeln!(text, "app/view_{}.ts({line},{column}): error TS2304: Cannot find name 'z{line}'.", line % 83)
+            }
+            (false, 0) => {
+                writeln!(text, "[{:>3}%] Building CXX object src/CMakeFiles/app.dir/unit_{line}.cpp.o", line % 100)
+            }
+            (false, 1) => writeln!(
+                text,
+                "2024-05-01T12:00:{:02}Z INFO worker{}: handled request in {line} us",
+                line % 60,
+                line % 8
+            ),
+            (false, 2) => writeln!(text, "   Compiling package-{line} v1.{}.0", line % 30),
+            (false, 3) => writeln!(text, "  inflating: vendor/assets/icons/{line}/arrow-left-{column}.svg"),
+            (false, _) => writeln!(text, "Get:{line} main/binary package_{line}_amd64.deb [{} kB]", line % 9000),
+        };
+        written.expect("a string takes whatever is written");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finding_of_the_logs_is_found_and_nothing_else() {
+        for (density, every) in [(Density::Noisy, 20), (Density::Dense, 1)] {
+            let log = log(density);
+            let whole_lines = log.lines().count() as u64;
+            let read = read(&log, log.len() as u64);
+            assert_eq!((read.bytes, read.diagnostics), (log.len() as u64, whole_lines / every), "{density:?}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `greenroom bench sandbox`: calls, starts, a flood, many at once; and the project's promises about them.
+
+use std::collections::BTreeMap;
+
+use bollard::Docker;
+use futures_util::StreamExt;
+use serde::Serialize;
+
+use super::calls::{self, Calls};
+use super::flood::{self, Flood};
+use super::parallel::{self, Parallel};
+use super::rivals::{DockerCli, Rival};
+use super::starts::{self, Starts};
+use super::{Machine, Promise, Spread, Tell, round};
+use crate::error::{Error, Result};
+use crate::id::RunId;
+use crate::sandbox::{EngineFacts, Launcher, PreparedImage, ResourceLimits, SandboxSpec};
+
+/// How much of each to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Amounts {
+    pub calls: usize,
+    pub starts: usize,
+    pub flood_bytes: u64,
+    pub sandboxes: usize,
+}
+
+impl Amounts {
+    pub const FULL: Amounts = Amounts { calls: 1000, starts: 10, flood_bytes: 10_000_000_000, sandboxes: 64 };
+    pub const QUICK: Amounts = Amounts { calls: 100, starts: 3, flood_bytes: 1_000_000_000, sandboxes: 8 };
+}
+
+/// The last line of `bench sandbox --json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct SandboxBench {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub bench: &'static str,
+    pub exit_code: u8,
+    pub machine: Machine,
+    pub engine: String,
+    pub image: String,
+    pub true_ms: PerWay,
+    /// Greenroom's median to that of `docker exec`.
+    pub true_ratio: Option<f64>,
+    pub calls: Calls,
+    /// Greenroom's median to that of `docker run --rm`.
+    pub start_ratio: Option<f64>,
+    pub starts: Starts,
+    pub flood: Flood,
+    pub parallel: Parallel,
+    /// What is missing here, and why.
+    pub not_measured: BTreeMap<&'static str, String>,
+    pub promises: Vec<Promise>,
+}
+
+/// Medians.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PerWay {
+    pub greenroom: f64,
+    pub exec_api: f64,
+    pub docker_exec: Option<f64>,
+    pub sh: f64,
+}
+
+const LIMITS: ResourceLimits = ResourceLimits {
+    memory_bytes: 512 << 20,
+    pids: 256,
+    // All there are: the alternatives are not held back either.
+    cpu_millis: u32::MAX,
+    tmp_bytes: 64 << 20,
+    file_bytes: 1 << 30,
+    disk_bytes: 16 << 30,
+    disk_inodes: 1 << 20,
+};
+
+pub async fn measure(
+    launcher: &dyn Launcher,
+    facts: &EngineFacts,
+    image: PreparedImage,
+    amounts: Amounts,
+    tell: Tell<'_>,
+) -> Result<SandboxBench> {
+    let machine = Machine::look();
+    let docker = client(facts).await?;
+    let cli = DockerCli::find(&facts.address).await;
+    let (name, digest) = (image.image.name.clone(), image.image.digest.clone());
+    let spec = SandboxSpec { run: RunId::generate(), image: image.image, limits: LIMITS, env: image.env, data: None };
+
+    let sandbox = launcher.start(&spec, futures_util::stream::empty().boxed()).await?;
+    let in_one = async {
+        let mut rival = Rival::start(&docker, &digest).await?;
+        let calls = calls::measure(sandbox.as_ref(), &mut rival, cli.as_ref(), amounts.calls, tell).await;
+        rival.remove().await?;
+        let token = amounts.calls as u64 + 1;
+        let flood = flood::measure(sandbox.as_ref(), &digest, cli.as_ref(), amounts.flood_bytes, token, tell).await?;
+        Ok((calls?, flood))
+    };
+    let in_one: Result<_> = in_one.await;
+    sandbox.stop().await?;
+    let (calls, flood) = in_one?;
+    let starts = starts::measure(launcher, &spec, cli.as_ref(), amounts.starts, tell).await?;
+    let parallel = parallel::measure(launcher, &docker, &spec, amounts.sandboxes, tell).await?;
+
+    let ratio = |own: Spread, rival: Option<Spread>| rival.map(|rival| round(own.median_ms / rival.median_ms, 4));
+    let true_ms = PerWay {
+        greenroom: calls.greenroom.median_ms,
+        exec_api: calls.exec_api.median_ms,
+        docker_exec: calls.docker_exec.map(|spread| spread.median_ms),
+        sh: calls.sh.median_ms,
+    };
+    let mut bench = SandboxBench {
+        kind: "result",
+        bench: "sandbox",
+        exit_code: 0,
+        machine,
+        engine: facts.version.clone(),
+        image: name,
+        true_ms,
+        true_ratio: ratio(calls.greenroom, calls.docker_exec),
+        calls,
+        start_ratio: ratio(starts.greenroom, starts.docker_run),
+        starts,
+        flood,
+        parallel,
+        not_measured: not_measured(facts, cli.as_ref()),
+        promises: Vec::new(),
+    };
+    bench.promises = promises(&bench);
+    Ok(bench)
+}
+
+async fn client(facts: &EngineFacts) -> Result<Docker> {
+    let failed = |error: bollard::errors::Error| Error::no_sandbox("the container engine is gone").because(error);
+    Docker::connect_with_host(&facts.address).map_err(failed)?.negotiate_version().await.map_err(failed)
+}
+
+fn not_measured(facts: &EngineFacts, cli: Option<&DockerCli>) -> BTreeMap<&'static str, String> {
+    let mut missing = BTreeMap::from([("forks", "forks are not built".to_owned())]);
+    let runsc = match facts.runtimes.iter().any(|runtime| runtime == "runsc") {
+        true => "sandboxes start under the engine's default runtime only",
+        false => "the engine has no runtime of that name",
+    };
+    missing.insert("runsc", runsc.to_owned());
+    if cli.is_none() {
+        missing.insert("docker", "there is no `docker` command on the PATH".to_owned());
+    }
+    missing
+}
+
+fn promises(bench: &SandboxBench) -> Vec<Promise> {
+    let mut promises = vec![Promise::at_most("`true`, median ms", 2.0, bench.true_ms.greenroom)];
+    if let Some(ratio) = bench.true_ratio {
+        promises.push(Promise::at_most("`true` to `docker exec`", 0.05, ratio));
+    }
+    if let Some(ratio) = bench.start_ratio {
+        promises.push(Promise::at_most("start to `docker run --rm`", 0.9, ratio));
+    }
+    if let Some(ratio) = bench.flood.speed_ratio {
+        promises.push(Promise::at_least("flood to `docker run | wc -c`", 0.5, ratio));
+    }
+    if let Some(bytes) = bench.flood.runner_memory_bytes {
+        promises.push(Promise::at_most("runner memory in the flood, MiB", 80.0, round(bytes as f64 / 1048576.0, 1)));
+    }
+    let Parallel { asked, up, leftovers, .. } = bench.parallel;
+    promises.push(Promise::at_least("sandboxes up at once", asked as f64, up as f64));
+    promises.push(Promise::at_most("left behind by them", 0.0, leftovers as f64));
+    promises
+}

@@ -1,0 +1,99 @@
+//! Measurements as a person reads them.
+
+use std::fmt::Write;
+
+use super::parsers::{ParsersBench, Throughput};
+use super::sandbox::SandboxBench;
+use super::{Machine, Promise, Spread};
+use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET};
+
+pub fn sandbox(bench: &SandboxBench) -> String {
+    let mut text = String::new();
+    head(&mut text, &bench.machine, &format!("engine {}, image {}", bench.engine, bench.image));
+    title(&mut text, "`true` in a running container", "median      p99 ms");
+    let calls = &bench.calls;
+    spread(&mut text, "greenroom", Some(calls.greenroom));
+    spread(&mut text, "resident sh", Some(calls.sh));
+    spread(&mut text, "exec API", Some(calls.exec_api));
+    spread(&mut text, "docker exec", calls.docker_exec);
+    title(&mut text, "start", "median      p99 ms");
+    spread(&mut text, "greenroom", Some(bench.starts.greenroom));
+    spread(&mut text, "docker run --rm", bench.starts.docker_run);
+    spread(&mut text, "greenroom, its end", Some(bench.starts.greenroom_stop));
+    let flood = &bench.flood;
+    title(&mut text, &format!("flood of {:.1} GB", flood.bytes as f64 / 1e9), "MB/s");
+    value(&mut text, "greenroom", Some(flood.greenroom_bytes_per_second / 1e6));
+    value(&mut text, "docker run | wc -c", flood.docker_run_bytes_per_second.map(|bytes| bytes / 1e6));
+    let parallel = &bench.parallel;
+    title(&mut text, &format!("{} sandboxes at once", parallel.asked), "");
+    line(
+        &mut text,
+        &format!(
+            "  {} up in {} s, gone in {} s, {} left behind",
+            parallel.up, parallel.seconds, parallel.seconds_to_stop, parallel.leftovers
+        ),
+    );
+    if let Some(failure) = &parallel.failure {
+        line(&mut text, &format!("  {RED}{failure}{RESET}"));
+    }
+    promises(&mut text, &bench.promises);
+    for (what, why) in &bench.not_measured {
+        line(&mut text, &format!("{DIM}not measured: {what} ({why}){RESET}"));
+    }
+    text.trim_end().to_owned()
+}
+
+pub fn parsers(bench: &ParsersBench) -> String {
+    let mut text = String::new();
+    head(&mut text, &bench.machine, "one core");
+    for (name, Throughput { bytes, mb_per_second, diagnostics, .. }) in [("noisy", bench.noisy), ("dense", bench.dense)]
+    {
+        line(
+            &mut text,
+            &format!("  {name:<22} {mb_per_second:>8} MB/s  {DIM}{bytes} bytes, {diagnostics} findings{RESET}"),
+        );
+    }
+    promises(&mut text, &bench.promises);
+    text.trim_end().to_owned()
+}
+
+fn head(text: &mut String, machine: &Machine, more: &str) {
+    let load = machine.load.map(|load| format!(", load {load}")).unwrap_or_default();
+    line(text, &format!("{DIM}{} build, {} CPUs{load}, {more}{RESET}", machine.build, machine.cpus));
+    if machine.is_debug() {
+        line(text, &format!("{RED}a debug build: these figures mean nothing{RESET}"));
+    }
+}
+
+fn title(text: &mut String, title: &str, columns: &str) {
+    line(text, &format!("{BOLD}{title:<30}{RESET} {DIM}{columns}{RESET}"));
+}
+
+fn spread(text: &mut String, name: &str, spread: Option<Spread>) {
+    line(
+        text,
+        &match spread {
+            Some(Spread { n, median_ms, p99_ms }) => {
+                format!("  {name:<26} {median_ms:>8.2} {p99_ms:>8.2}  {DIM}n={n}{RESET}")
+            }
+            None => format!("  {name:<26} {:>8}", "–"),
+        },
+    );
+}
+
+fn value(text: &mut String, name: &str, value: Option<f64>) {
+    let value = value.map_or("–".to_owned(), |value| format!("{value:.0}"));
+    line(text, &format!("  {name:<26} {value:>8}"));
+}
+
+fn promises(text: &mut String, promises: &[Promise]) {
+    title(text, "promises", "measured    limit");
+    for Promise { what, limit, measured, kept } in promises {
+        let (colour, mark) = if *kept { (GREEN, '✓') } else { (RED, '✗') };
+        line(text, &format!("{colour}{mark}{RESET} {what:<32} {measured:>8} {limit:>8}"));
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    writeln!(text, "{line}").expect("a string takes whatever is written");
+}
