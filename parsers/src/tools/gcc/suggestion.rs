@@ -58,6 +58,12 @@ fn missing_token(found: &Finding<'_>, lines: Lines<'_>) -> Option<Edit> {
         lines.ahead(n).is_some_and(|row| row.trim_start().trim_start_matches('|').trim_start().starts_with('^'))
     })?;
     let caret = lines.ahead(caret_row)?.find('^')?;
+    // Columns are as displayed: behind a tab (drawn as up to eight blanks) or a wide character they are not characters.
+    let source = lines.ahead(caret_row - 1)?;
+    let source = source.split_once('|').map_or(source, |(_, source)| source);
+    if !source.is_ascii() || source.contains('\t') || source.contains("        ") {
+        return None;
+    }
     let row = lines.ahead(caret_row + 1).filter(|_| caret_row + 1 < found.end)?;
     let token = row.trim_start().trim_start_matches('|').trim();
     let at = row.rfind(token)?;

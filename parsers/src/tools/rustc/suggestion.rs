@@ -91,7 +91,8 @@ fn run_of<'r, 'a>(rows: &'r [Row<'a>], at: usize, kind: RowKind) -> &'r [Row<'a>
     &rows[..rows.iter().take_while(|row| row.kind == kind).count()]
 }
 
-/// Each run of `+` marks what was inserted into the shown line.
+/// Each run of `+` marks what was inserted into the shown line, without the blanks at its ends: of `mut order` under
+/// `+++` nobody can tell whether the blank is new, so a run beside a blank is no exact edit.
 fn insertions(file: &str, line: u32, shown: &str, marks: &str) -> Option<Vec<Edit>> {
     let shown: Vec<char> = shown.chars().collect();
     let marks: Vec<char> = marks.chars().collect();
@@ -104,6 +105,11 @@ fn insertions(file: &str, line: u32, shown: &str, marks: &str) -> Option<Vec<Edi
             continue;
         }
         let length = marks[at..].iter().take_while(|c| **c == '+').count();
+        let indented = shown.iter().take(at).all(|c| c.is_whitespace());
+        let blank_before = !indented && shown.get(at.wrapping_sub(1)).is_some_and(|c| c.is_whitespace());
+        if blank_before || shown.get(at + length).is_some_and(|c| c.is_whitespace()) {
+            return None;
+        }
         let replacement: String = shown.get(at..(at + length).min(shown.len()))?.iter().collect();
         let column = u32::try_from(at - inserted + 1).ok()?;
         edits.push(Edit::Replace {
@@ -148,5 +154,22 @@ fn replaced_lines(file: &str, removed: &[Row<'_>], added: &[Row<'_>]) -> Option<
             end_column: 1,
             replacement: added.iter().flat_map(|row| [row.text, "\n"]).collect(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_insertion_beside_a_blank_is_not_exact() {
+        assert_eq!(insertions("a.rs", 3, "    let mut order = 1;", "        +++"), None);
+        assert_eq!(insertions("a.rs", 3, "fn f<T: A + Copy>() {}", "          ++++++"), None);
+    }
+
+    #[test]
+    fn an_insertion_between_other_characters_is() {
+        let edits = insertions("a.rs", 3, "    &value", "    +").expect("exact");
+        assert!(matches!(&edits[..], [Edit::Replace { column: 5, replacement, .. }] if replacement == "&"));
     }
 }
