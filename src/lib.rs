@@ -1,6 +1,7 @@
 //! Greenroom runs a coding agent on a repository nobody has to trust. Modules in reading order:
 //! the vocabulary, the seams, the pure deciders, the adapters, and the edge.
 
+pub mod checkpoint;
 pub mod error;
 pub mod event;
 pub mod id;

@@ -3,6 +3,8 @@
 mod capture;
 mod driver;
 mod limits;
+pub mod notebook;
+pub mod progress;
 mod state;
 #[cfg(test)]
 mod state_tests;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use greenroom_parsers::Report;
 
 use super::limits;
+use super::notebook::Notebook;
 use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus};
 use crate::feedback;
 use crate::id::{BlobId, CallToken, RunId};
@@ -62,6 +63,8 @@ pub struct RunState {
     pub elapsed_ms: u64,
     /// Times the request must be halved to fit the provider.
     pub shrinks: u32,
+    /// What the runner itself remembers for its checkpoints.
+    pub notebook: Notebook,
     pub outcome: Option<RunOutcome>,
     phase: Phase,
     results: Vec<Block>,
@@ -147,6 +150,7 @@ impl RunState {
             cost_known: true,
             elapsed_ms: 0,
             shrinks: 0,
+            notebook: Notebook::default(),
             outcome: None,
             phase: Phase::Created,
             results: Vec::new(),
@@ -245,6 +249,7 @@ impl RunState {
                 }
                 self.build_output.extend(result.build_output.iter().cloned());
                 if let Some(call) = self.pending.pop_front() {
+                    self.notebook.note(self.steps - 1, &call, result);
                     self.results.push(Block::ToolResult {
                         tool_use_id: call.id,
                         content: result.content.clone(),

@@ -4,6 +4,7 @@
 
 mod calls;
 mod flood;
+pub mod loops;
 mod machine;
 mod parallel;
 pub mod parsers;

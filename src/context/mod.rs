@@ -1,6 +1,7 @@
 //! From what a run knows to what the model is asked: pure, and never over its budget.
 
 mod budget;
+pub mod checkpoint;
 
 use std::fmt::Write;
 

@@ -1,0 +1,240 @@
+//! What the runner itself remembers of a run for its checkpoints: commands that worked and that did not, the newest
+//! failing evidence word for word, files, the model's plan and its hypotheses. Folded from events, bounded.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::ToolOutcome;
+use crate::message::ToolUse;
+
+const COMMANDS_MAX: usize = 24;
+const FILES_MAX: usize = 200;
+const HYPOTHESES_MAX: usize = 60;
+const VERDICTS_MAX: usize = 40;
+const LINE_CHARS_MAX: usize = 200;
+/// Of the newest failing evidence; both ends where it is longer.
+const EVIDENCE_BYTES_MAX: usize = 12_000;
+
+#[derive(Debug, Clone, Default)]
+pub struct Notebook {
+    /// The newest distinct commands, oldest first.
+    pub commands: VecDeque<CommandNote>,
+    pub evidence: Option<Evidence>,
+    /// Files that calls named, with the step that last wrote or read them.
+    pub files: BTreeMap<String, FileNote>,
+    pub plan: Vec<PlanItem>,
+    pub hypotheses: Vec<Hypothesis>,
+    /// Attempts that left the window, a line each.
+    pub verdicts: VecDeque<String>,
+    /// What a person said while the run went on, word for word.
+    pub said: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandNote {
+    pub step: u64,
+    pub command: String,
+    pub worked: bool,
+    /// The first line of what came back.
+    pub result: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    pub step: u64,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FileNote {
+    pub read_step: Option<u64>,
+    pub written_step: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanItem {
+    pub text: String,
+    pub status: PlanStatus,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanStatus {
+    Open,
+    Doing,
+    Done,
+    Dropped,
+}
+
+/// A guess at the cause, what speaks for or against it, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hypothesis {
+    pub id: u32,
+    pub statement: String,
+    pub evidence: String,
+    pub verdict: Verdict,
+    pub step: u64,
+    /// Times it was refuted: once is knowledge, twice is going round in circles.
+    pub refuted: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Open,
+    Confirmed,
+    Refuted,
+}
+
+impl Notebook {
+    /// A committed tool call and what came of it.
+    pub(super) fn note(&mut self, step: u64, call: &ToolUse, result: &ToolOutcome) {
+        let argument = |name: &str| call.input.get(name).and_then(|value| value.as_str());
+        if let Some(path) = argument("path") {
+            let wrote = result.may_write && !result.is_error;
+            self.note_file(path, step, wrote);
+        }
+        if let Some(command) = argument("command") {
+            let worked = result.outcome.is_some_and(|outcome| outcome.succeeded());
+            let command = line(command);
+            self.commands.retain(|known| known.command != command);
+            self.commands.push_back(CommandNote { step, command, worked, result: line(&result.content) });
+            if self.commands.len() > COMMANDS_MAX {
+                self.commands.pop_front();
+            }
+        }
+        let red = result.checks.as_ref().is_some_and(|checks| checks.iter().any(|check| !check.passed()))
+            || result.report.as_ref().is_some_and(crate::feedback::has_findings);
+        let green = result.checks.as_ref().is_some_and(|checks| checks.iter().all(|check| check.passed()));
+        if red {
+            self.evidence = Some(Evidence { step, text: both_ends(&result.content, EVIDENCE_BYTES_MAX) });
+        } else if green {
+            self.evidence = None;
+        }
+    }
+
+    fn note_file(&mut self, path: &str, step: u64, wrote: bool) {
+        let path = path.trim_start_matches("/workspace/").trim_start_matches("./").to_owned();
+        let note = self.files.entry(path).or_default();
+        *(if wrote { &mut note.written_step } else { &mut note.read_step }) = Some(step);
+        if self.files.len() > FILES_MAX {
+            let age = |note: &FileNote| note.read_step.max(note.written_step);
+            let oldest = self.files.iter().min_by_key(|(_, note)| age(note)).map(|(path, _)| path.clone());
+            oldest.map(|path| self.files.remove(&path));
+        }
+    }
+
+    /// The same statement again keeps its number. A refuted one opens again only with evidence it did not have.
+    pub fn hypothesis(
+        &mut self,
+        step: u64,
+        statement: &str,
+        evidence: &str,
+        verdict: Verdict,
+    ) -> Result<&Hypothesis, String> {
+        let (statement, evidence) = (line(statement), line(evidence));
+        let key = |text: &str| text.to_lowercase().split(|c: char| !c.is_alphanumeric()).collect::<String>();
+        let known = self.hypotheses.iter().position(|known| key(&known.statement) == key(&statement));
+        let at = match known {
+            Some(at) => {
+                let known = &mut self.hypotheses[at];
+                let same_evidence = evidence.is_empty() || key(&known.evidence) == key(&evidence);
+                if known.verdict == Verdict::Refuted && verdict != Verdict::Refuted && same_evidence {
+                    return Err(format!(
+                        "hypothesis {} was refuted at step {}: {}. Bring new evidence to open it again.",
+                        known.id, known.step, known.evidence
+                    ));
+                }
+                known.refuted += u32::from(verdict == Verdict::Refuted && known.verdict != Verdict::Refuted);
+                known.verdict = verdict;
+                known.step = step;
+                if !evidence.is_empty() {
+                    known.evidence = evidence;
+                }
+                at
+            }
+            None => {
+                let id = self.hypotheses.last().map_or(1, |last| last.id + 1);
+                let refuted = u32::from(verdict == Verdict::Refuted);
+                self.hypotheses.push(Hypothesis { id, statement, evidence, verdict, step, refuted });
+                if self.hypotheses.len() > HYPOTHESES_MAX {
+                    self.hypotheses.remove(0);
+                }
+                self.hypotheses.len() - 1
+            }
+        };
+        Ok(&self.hypotheses[at])
+    }
+
+    pub(super) fn verdict(&mut self, text: &str) {
+        self.verdicts.push_back(line(text));
+        if self.verdicts.len() > VERDICTS_MAX {
+            self.verdicts.pop_front();
+        }
+    }
+}
+
+/// The first line with something in it, cut to length.
+fn line(text: &str) -> String {
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    first.chars().take(LINE_CHARS_MAX).collect()
+}
+
+fn both_ends(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let head = text.floor_char_boundary(bytes_max * 2 / 3);
+    let tail = text.ceil_char_boundary(text.len() - bytes_max / 3);
+    format!("{}\n[{} bytes left out]\n{}", &text[..head], tail - head, &text[tail..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::Outcome;
+
+    fn bash(command: &str) -> ToolUse {
+        ToolUse { id: "1".into(), name: "bash".into(), input: serde_json::json!({"command": command}) }
+    }
+
+    fn exited(code: i32, content: &str) -> ToolOutcome {
+        ToolOutcome { outcome: Some(Outcome::Exited { code }), ..ToolOutcome::told(content) }
+    }
+
+    #[test]
+    fn the_newest_distinct_commands_are_kept_with_what_came_of_them() {
+        let mut notebook = Notebook::default();
+        for step in 0..100 {
+            let command = format!("echo {}", step % 30);
+            notebook.note(step, &bash(&command), &exited((step % 2) as i32, "\n  first\nsecond"));
+        }
+        assert_eq!(notebook.commands.len(), COMMANDS_MAX);
+        let last = notebook.commands.back().expect("one");
+        assert_eq!((last.command.as_str(), last.worked, last.result.as_str()), ("echo 9", false, "first"));
+    }
+
+    #[test]
+    fn a_refuted_hypothesis_opens_again_only_with_new_evidence() {
+        let mut notebook = Notebook::default();
+        notebook.hypothesis(1, "The cache is stale", "", Verdict::Open).expect("new");
+        notebook.hypothesis(2, "the cache is stale.", "cleared it, still red", Verdict::Refuted).expect("known");
+        let refusal = notebook.hypothesis(3, "The cache is stale", "", Verdict::Open).expect_err("refuted");
+        assert_eq!(
+            refusal,
+            "hypothesis 1 was refuted at step 2: cleared it, still red. Bring new evidence to open it again."
+        );
+        let again =
+            notebook.hypothesis(4, "The cache is stale", "the log shows a hit", Verdict::Open).expect("evidence");
+        assert_eq!((again.id, again.refuted), (1, 1));
+    }
+
+    #[test]
+    fn long_evidence_keeps_both_ends() {
+        let text = format!("first{}last", "é".repeat(20_000));
+        let kept = both_ends(&text, EVIDENCE_BYTES_MAX);
+        assert!(kept.starts_with("first") && kept.ends_with("last") && kept.len() < EVIDENCE_BYTES_MAX + 100);
+    }
+}

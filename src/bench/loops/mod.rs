@@ -1,0 +1,107 @@
+//! How well standing still is told from getting on: the detector of [`crate::agent::progress`] over labelled traces.
+
+mod traces;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use self::traces::{LOOPS, Trace};
+use super::{Promise, round};
+use crate::agent::progress::{Observed, Progress, Standing};
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LoopsBench {
+    pub note: &'static str,
+    pub seed: u64,
+    pub working_traces: usize,
+    pub working_steps: usize,
+    /// Working traces that would have been ended, of all of them.
+    pub false_stops: usize,
+    /// Remarks to a model that was getting on, per thousand steps.
+    pub false_tells_per_1000_steps: f64,
+    pub shapes: Vec<Shape>,
+    pub promises: Vec<Promise>,
+}
+
+/// How loops of one shape fared.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Shape {
+    pub name: &'static str,
+    pub traces: usize,
+    /// Told to the model at or after the first repeated step.
+    pub found: usize,
+    /// Ended, where the model went on regardless.
+    pub stopped: usize,
+    /// Steps from the first repeated one to the remark, at worst.
+    pub delay_steps_max: usize,
+}
+
+/// Runs the detector over `traces` traces of each kind.
+pub fn measure(traces: usize, seed: u64) -> LoopsBench {
+    let mut steps = 0;
+    let (mut false_stops, mut false_tells) = (0, 0);
+    for n in 0..traces {
+        let trace = traces::working(seed.wrapping_add(n as u64));
+        let standings = run(&trace);
+        steps += standings.len();
+        false_stops += usize::from(standings.iter().any(|standing| matches!(standing, Standing::Stop(_))));
+        false_tells += standings.iter().filter(|standing| **standing != Standing::Moving).count();
+    }
+    let mut shapes: BTreeMap<usize, Shape> = BTreeMap::new();
+    for n in 0..traces {
+        let number = n % LOOPS.len();
+        let trace = traces::looping(seed.wrapping_add(1_000_000 + n as u64), number);
+        let standings = run(&trace);
+        let begins = trace.loop_begins.expect("a loop begins somewhere");
+        let shape = shapes.entry(number).or_default();
+        shape.name = trace.shape;
+        shape.traces += 1;
+        if let Some(delay) = standings[begins..].iter().position(|standing| *standing != Standing::Moving) {
+            shape.found += 1;
+            shape.delay_steps_max = shape.delay_steps_max.max(delay);
+        }
+        shape.stopped += usize::from(standings.iter().any(|standing| matches!(standing, Standing::Stop(_))));
+    }
+    let shapes: Vec<Shape> = shapes.into_values().collect();
+    let found: usize = shapes.iter().map(|shape| shape.found).sum();
+    let delay = shapes.iter().map(|shape| shape.delay_steps_max).max().unwrap_or_default();
+    LoopsBench {
+        note: "made traces, no model",
+        seed,
+        working_traces: traces,
+        working_steps: steps,
+        false_stops,
+        false_tells_per_1000_steps: round(1000.0 * false_tells as f64 / steps.max(1) as f64, 2),
+        promises: vec![
+            Promise::at_least("share of loops that are found", 0.99, round(found as f64 / traces.max(1) as f64, 4)),
+            Promise::at_most(
+                "share of working runs that are ended",
+                0.001,
+                round(false_stops as f64 / traces.max(1) as f64, 4),
+            ),
+            Promise::at_most("steps until a loop is told", 5.0, delay as f64),
+        ],
+        shapes,
+    }
+}
+
+fn run(trace: &Trace) -> Vec<Standing> {
+    let mut progress = Progress::default();
+    let observe = |step: &traces::Call| {
+        progress.observe(Observed { call: &step.call, result: &step.result, tree: step.tree, failures: step.failures })
+    };
+    trace.calls.iter().map(observe).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loops_are_found_and_work_goes_on() {
+        let bench = measure(900, 1);
+        assert!(bench.promises.iter().all(|promise| promise.kept), "{bench:#?}");
+        assert!(bench.shapes.iter().all(|shape| shape.stopped == shape.traces), "{:#?}", bench.shapes);
+    }
+}
