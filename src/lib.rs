@@ -5,7 +5,9 @@ pub mod checkpoint;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod ledger;
 pub mod message;
+pub mod shell;
 pub mod task;
 
 pub mod model;

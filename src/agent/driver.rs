@@ -247,6 +247,9 @@ impl Run<'_> {
                     limits: &self.state.limits,
                     time_left: self.time_left(),
                     delta: &delta,
+                    environment: &self.parts.spec.env,
+                    shell: &self.state.shell,
+                    notebook: &self.state.notebook,
                 };
                 tool.carry_out(&context).await?
             }

@@ -8,6 +8,7 @@ pub mod progress;
 mod state;
 #[cfg(test)]
 mod state_tests;
+pub mod window;
 
 pub use driver::{Observer, Parts, Progress, Settings, drive};
 pub use state::{CheckTally, RunState, Step};

@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::{Deserialize, Serialize};
-
 use crate::event::ToolOutcome;
+use crate::ledger::{PlanItem, Verdict};
 use crate::message::ToolUse;
 
 const COMMANDS_MAX: usize = 24;
@@ -52,24 +51,8 @@ pub struct FileNote {
     pub written_step: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PlanItem {
-    pub text: String,
-    pub status: PlanStatus,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PlanStatus {
-    Open,
-    Doing,
-    Done,
-    Dropped,
-}
-
 /// A guess at the cause, what speaks for or against it, and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hypothesis {
     pub id: u32,
     pub statement: String,
@@ -78,14 +61,6 @@ pub struct Hypothesis {
     pub step: u64,
     /// Times it was refuted: once is knowledge, twice is going round in circles.
     pub refuted: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    Open,
-    Confirmed,
-    Refuted,
 }
 
 impl Notebook {
@@ -104,6 +79,13 @@ impl Notebook {
             if self.commands.len() > COMMANDS_MAX {
                 self.commands.pop_front();
             }
+        }
+        if let Some(plan) = &result.plan {
+            self.plan = plan.clone();
+        }
+        if let Some(noted) = &result.hypothesis {
+            // It was accepted when it was made.
+            let _ = self.hypothesis(step, &noted.statement, &noted.evidence, noted.verdict);
         }
         let red = result.checks.as_ref().is_some_and(|checks| checks.iter().any(|check| !check.passed()))
             || result.report.as_ref().is_some_and(crate::feedback::has_findings);

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::agent::notebook::{Notebook, Verdict};
-use crate::event::{HypothesisNote, ToolOutcome};
+use crate::agent::notebook::Notebook;
+use crate::event::ToolOutcome;
+use crate::ledger::{HypothesisNote, Verdict};
 use crate::message::ToolSpec;
 
 pub(super) const NAME: &str = "hypothesis";

@@ -3,9 +3,12 @@
 //! Two kinds of failure: what the model can act on is a [`ToolOutcome`] with `is_error`; a failure of ours is `Err`.
 
 mod bash;
+mod carry;
 pub mod command;
 mod edit_file;
+mod hypothesis;
 mod list_files;
+mod plan;
 mod read_file;
 mod run_checks;
 mod search;
@@ -21,11 +24,13 @@ use serde_json::Value;
 
 pub use run_checks::run_checks;
 
+use crate::agent::notebook::Notebook;
 use crate::event::{Limits, ToolOutcome};
 use crate::feedback::Delta;
 use crate::id::CallToken;
 use crate::message::{ToolSpec, ToolUse};
 use crate::sandbox::{Sandbox, SandboxError, WORKSPACE};
+use crate::shell::ShellState;
 use crate::store::Store;
 use crate::task::Check;
 
@@ -38,6 +43,8 @@ pub enum ToolCall {
     EditFile(edit_file::Args),
     ListFiles(list_files::Args),
     Search(search::Args),
+    Plan(plan::Args),
+    Hypothesis(hypothesis::Args),
     RunChecks,
     Submit(submit::Args),
 }
@@ -53,6 +60,12 @@ pub struct ToolContext<'a> {
     pub time_left: Option<Duration>,
     /// Baseline and newest run, to tell new findings from old ones.
     pub delta: &'a Delta,
+    /// The run's own, complete.
+    pub environment: &'a [(String, String)],
+    /// What the last command left to the next.
+    pub shell: &'a ShellState,
+    /// What is on record of the run so far.
+    pub notebook: &'a Notebook,
 }
 
 /// A failure of ours: it ends or parks the run.
@@ -73,6 +86,8 @@ pub fn specs() -> Vec<ToolSpec> {
         edit_file::spec(),
         list_files::spec(),
         search::spec(),
+        plan::spec(),
+        hypothesis::spec(),
         run_checks::spec(),
         submit::spec(),
     ]
@@ -89,6 +104,8 @@ impl ToolCall {
             edit_file::NAME => Ok(ToolCall::EditFile(arguments(&call.name, input)?)),
             list_files::NAME => Ok(ToolCall::ListFiles(arguments(&call.name, input)?)),
             search::NAME => Ok(ToolCall::Search(arguments(&call.name, input)?)),
+            plan::NAME => Ok(ToolCall::Plan(arguments(&call.name, input)?)),
+            hypothesis::NAME => Ok(ToolCall::Hypothesis(arguments(&call.name, input)?)),
             run_checks::NAME => arguments::<NoArguments>(&call.name, input).map(|NoArguments {}| ToolCall::RunChecks),
             submit::NAME => Ok(ToolCall::Submit(arguments(&call.name, input)?)),
             other => {
@@ -116,6 +133,8 @@ impl ToolCall {
             ToolCall::EditFile(args) => edit_file::carry_out(args, context).await,
             ToolCall::ListFiles(args) => list_files::carry_out(args, context).await,
             ToolCall::Search(args) => search::carry_out(args, context).await,
+            ToolCall::Plan(args) => Ok(plan::carry_out(args)),
+            ToolCall::Hypothesis(args) => Ok(hypothesis::carry_out(args, context.notebook)),
             ToolCall::RunChecks => run_checks::carry_out(context).await,
             ToolCall::Submit(args) => Ok(submit::carry_out(args)),
         }
@@ -176,7 +195,7 @@ mod tests {
     #[test]
     fn an_unknown_tool_is_answered_with_the_real_ones() {
         let told = call("rm", json!({})).expect_err("no such tool");
-        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, run_checks, submit");
+        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, plan, hypothesis, run_checks, submit");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::agent::notebook::PlanItem;
 use crate::event::ToolOutcome;
+use crate::ledger::PlanItem;
 use crate::message::ToolSpec;
 
 pub(super) const NAME: &str = "plan";
@@ -54,5 +54,8 @@ pub(super) fn carry_out(args: &Args) -> ToolOutcome {
         return ToolOutcome::refused(format!("the item `{start}…` has more than {ITEM_CHARS_MAX} characters"));
     }
     let open = args.items.iter().filter(|item| item.status.is_to_do()).count();
-    ToolOutcome { plan: Some(args.items.clone()), ..ToolOutcome::told(format!("kept; {open} of {} to do", args.items.len())) }
+    ToolOutcome {
+        plan: Some(args.items.clone()),
+        ..ToolOutcome::told(format!("kept; {open} of {} to do", args.items.len()))
+    }
 }

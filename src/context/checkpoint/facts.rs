@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use crate::agent::RunState;
-use crate::agent::notebook::{PlanStatus, Verdict};
 use crate::checkpoint::{Section, SectionName};
+use crate::ledger::{PlanStatus, Verdict};
 use crate::message::{Block, Role};
 use crate::task::CheckResult;
 
