@@ -3,6 +3,7 @@
 use greenroom_parsers::Report;
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Checkpoint;
 use crate::id::{BlobId, CallToken, RunId};
 use crate::ledger::{HypothesisNote, PlanItem};
 use crate::message::{ModelResponse, ToolUse};
@@ -71,6 +72,17 @@ pub enum Event {
         token: CallToken,
         result: Box<ToolOutcome>,
         elapsed_ms: u64,
+    },
+    /// A version of the context document: immutable from here on.
+    CheckpointWritten {
+        checkpoint: Box<Checkpoint>,
+    },
+    /// The window begins anew with the newest checkpoint and the turns that stay.
+    WindowRebuilt {
+        version: u32,
+        reason: String,
+        /// The oldest ones, which left.
+        dropped_messages: u64,
     },
     /// What the run has made of the tree so far.
     TreeCaptured {

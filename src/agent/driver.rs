@@ -135,6 +135,14 @@ impl Run<'_> {
             Step::RunBaseline => self.run_baseline().await,
             Step::CallModel { turn } => self.call_model(turn).await,
             Step::CallTool { token, call } => self.call_tool(token, call).await,
+            Step::WriteCheckpoint => {
+                let checkpoint = Box::new(context::checkpoint(&self.state));
+                self.commit(Event::CheckpointWritten { checkpoint })
+            }
+            Step::RebuildWindow { reason, dropped_messages } => {
+                let version = self.state.window.newest.as_ref().map_or(0, |newest| newest.version);
+                self.commit(Event::WindowRebuilt { version, reason, dropped_messages: dropped_messages as u64 })
+            }
             Step::CaptureTree => self.capture_tree().await,
             Step::Verify => self.verify(stop).await,
             Step::Finish(outcome) => {

@@ -18,6 +18,8 @@ use crate::message::ToolUse;
 pub const TELL_STEPS: u32 = 3;
 /// After which it gets a fresh window.
 pub const FRESH_STEPS: u32 = 6;
+/// Fresh windows that may lead nowhere.
+const FRESH_WINDOWS_MAX: u32 = 2;
 /// After which the run ends.
 pub const STOP_STEPS: u32 = 10;
 /// The same for answers that differ each time though calls and tree do not: waiting for something looks like that too.
@@ -64,6 +66,8 @@ pub struct Progress {
     answers: HashSet<u64>,
     /// Steps in a row that showed nothing new.
     idle: u32,
+    /// Fresh windows wanted since the tree last went somewhere new.
+    fresh_windows: u32,
     recent_calls: VecDeque<u64>,
     /// Steps in a row that left the tree and used calls of `recent_calls` only.
     same_calls: u32,
@@ -75,13 +79,23 @@ impl Progress {
     pub fn observe(&mut self, step: Observed<'_>) -> Standing {
         let moved = self.tree != Some(step.tree);
         let news = match self.tree.replace(step.tree) {
-            Some(before) if moved => self.ways.insert((before, step.tree)),
+            Some(before) if moved => {
+                let new = self.ways.insert((before, step.tree));
+                if new {
+                    self.fresh_windows = 0;
+                }
+                new
+            }
             Some(_) | None => self.answers.insert(answer(&step)),
         };
         self.idle = if news { 0 } else { self.idle + 1 };
         self.note_call(&step, moved);
         self.note_failures(&step);
-        self.standing(&step)
+        let standing = self.standing(&step);
+        if let Standing::Fresh(_) = standing {
+            self.fresh_windows += 1;
+        }
+        standing
     }
 
     /// A new window knows nothing: reading again what left it is no repetition. Ways between trees stay known.
@@ -120,7 +134,12 @@ impl Progress {
             let n = self.same_calls;
             return Standing::Stop(format!("the last {n} steps repeated the same few calls on an unchanged tree"));
         }
-        if idle >= FRESH_STEPS && idle.is_multiple_of(FRESH_STEPS) {
+        if idle >= FRESH_STEPS && self.fresh_windows >= FRESH_WINDOWS_MAX {
+            return Standing::Stop(format!(
+                "{FRESH_WINDOWS_MAX} fresh windows led to no new tree, and the last {idle} steps showed nothing new"
+            ));
+        }
+        if idle == FRESH_STEPS {
             return Standing::Fresh(format!(
                 "{idle} steps in a row, the last with `{tool}`, led to trees and answers that were there before: \
                  that approach is exhausted"

@@ -9,7 +9,9 @@ use greenroom_parsers::Report;
 
 use super::limits;
 use super::notebook::Notebook;
-use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus};
+use super::progress::{Observed, Progress, Standing};
+use super::window::{Due, Room, Window, tokens_of};
+use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus, ToolOutcome};
 use crate::feedback;
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{Block, Message, ModelResponse, Role, StopReason, ToolUse};
@@ -34,7 +36,7 @@ pub struct RunState {
     pub image: Option<String>,
     pub container: Option<String>,
     pub pristine: Option<BlobId>,
-    /// Turns after the opening message, oldest first.
+    /// Turns that are in the window, oldest first; the opening message apart.
     pub transcript: Vec<Message>,
     pub baseline: Option<Vec<CheckResult>>,
     /// The newest results, of the agent's own check runs or of a verification.
@@ -68,6 +70,8 @@ pub struct RunState {
     pub shrinks: u32,
     /// What the runner itself remembers for its checkpoints.
     pub notebook: Notebook,
+    pub window: Window,
+    pub progress: Progress,
     pub outcome: Option<RunOutcome>,
     phase: Phase,
     results: Vec<Block>,
@@ -76,6 +80,12 @@ pub struct RunState {
     changed_since_checks: bool,
     submissions: u32,
     idle_turns: u32,
+    /// Tokens of the last request.
+    estimated: u64,
+    /// Names the tree where no snapshot does.
+    edits: u64,
+    /// Of the runner, for the end of the turn.
+    remarks: Vec<String>,
 }
 
 /// How often one check ran after the baseline, and how often it was red.
@@ -95,6 +105,12 @@ pub enum Step {
     CallTool {
         token: CallToken,
         call: ToolUse,
+    },
+    /// Of what the window holds, before some of it leaves.
+    WriteCheckpoint,
+    RebuildWindow {
+        reason: String,
+        dropped_messages: usize,
     },
     CaptureTree,
     Verify,
@@ -155,6 +171,8 @@ impl RunState {
             elapsed_ms: 0,
             shrinks: 0,
             notebook: Notebook::default(),
+            window: Window::default(),
+            progress: Progress::default(),
             outcome: None,
             phase: Phase::Created,
             results: Vec::new(),
@@ -162,6 +180,9 @@ impl RunState {
             changed_since_checks: false,
             submissions: 0,
             idle_turns: 0,
+            estimated: 0,
+            edits: 0,
+            remarks: Vec::new(),
         })
     }
 
@@ -182,7 +203,7 @@ impl RunState {
             Phase::SandboxReady => Step::RunBaseline,
             // An answer that never came is asked for again under the same number.
             Phase::ModelAsked => Step::CallModel { turn: self.turns },
-            Phase::AwaitModel => Step::CallModel { turn: self.turns + 1 },
+            Phase::AwaitModel => self.before_asking().unwrap_or(Step::CallModel { turn: self.turns + 1 }),
             Phase::Tools => match self.pending.front() {
                 Some(call) => Step::CallTool { token: CallToken(self.steps), call: call.clone() },
                 None => Step::CallModel { turn: self.turns + 1 },
@@ -219,13 +240,18 @@ impl RunState {
                     self.continue_in(Phase::AwaitModel);
                 }
             }
-            Event::ModelRequested { turn, .. } => {
+            Event::ModelRequested { turn, estimated_input_tokens } => {
                 self.turns = *turn;
+                self.estimated = *estimated_input_tokens;
+                self.window.requested(*estimated_input_tokens);
                 self.phase = Phase::ModelAsked;
             }
             Event::ModelResponded { response, cost_usd, elapsed_ms, .. } => {
                 self.elapsed_ms += elapsed_ms;
                 self.charge(response, *cost_usd);
+                if let Some(counted) = response.usage.input_tokens {
+                    self.window.counted_by_provider(self.estimated, counted);
+                }
                 self.take_answer(response);
             }
             Event::ModelFailed { failure, detail, elapsed_ms, .. } => {
@@ -258,10 +284,17 @@ impl RunState {
                 if let Some(call) = self.pending.pop_front() {
                     self.notebook.note(self.steps - 1, &call, result);
                     self.results.push(Block::ToolResult {
-                        tool_use_id: call.id,
+                        tool_use_id: call.id.clone(),
                         content: result.content.clone(),
                         is_error: result.is_error,
                     });
+                    if let Some(reason) = self.take_standing(&call, result) {
+                        self.refuse_pending("not executed: the run ends here");
+                        self.close_turn(None);
+                        let outcome = RunOutcome { status: RunStatus::Limit, reason };
+                        self.phase = Phase::CaptureToFinish(outcome);
+                        return;
+                    }
                 }
                 match &result.submitted {
                     Some(summary) => {
@@ -275,6 +308,16 @@ impl RunState {
                     }
                     None => self.continue_in(Phase::Tools),
                 }
+            }
+            Event::CheckpointWritten { checkpoint } => {
+                let room = Room::of(&self.limits, self.shrinks);
+                self.window.checkpoint((**checkpoint).clone(), room);
+            }
+            Event::WindowRebuilt { dropped_messages, .. } => {
+                let dropped = (*dropped_messages as usize).min(self.transcript.len());
+                self.transcript.drain(..dropped);
+                self.window.rebuilt(&self.transcript);
+                self.progress.window_rebuilt();
             }
             Event::TreeCaptured { tree, patch, files_changed, workspace, .. } => {
                 self.workspace = workspace.clone();
@@ -308,12 +351,55 @@ impl RunState {
         }
     }
 
+    fn before_asking(&self) -> Option<Step> {
+        let room = Room::of(&self.limits, self.shrinks);
+        Some(match self.window.due(room, self.turns)? {
+            Due::Checkpoint => Step::WriteCheckpoint,
+            Due::Rebuild => {
+                let full = || "the window was full".to_owned();
+                let reason = self.window.wanted.clone().unwrap_or_else(full);
+                Step::RebuildWindow { reason, dropped_messages: self.window.leaving(&self.transcript, room) }
+            }
+        })
+    }
+
     /// Goes on unless a limit is used up: then the tree is captured and the run ends.
     fn continue_in(&mut self, phase: Phase) {
         self.phase = match limits::reached(self) {
             Some(reason) => Phase::CaptureToFinish(RunOutcome { status: RunStatus::Limit, reason }),
             None => phase,
         };
+    }
+
+    /// Whether the step led anywhere; the reason to end the run where none has for long.
+    fn take_standing(&mut self, call: &ToolUse, result: &ToolOutcome) -> Option<String> {
+        if result.submitted.is_some() {
+            return None;
+        }
+        let failing = result.checks.as_ref().filter(|checks| checks.iter().any(|check| !check.passed()));
+        let failures = failing.map(|checks| feedback::fingerprint(checks.iter().map(|check| &check.report)));
+        let tree = self.tree_after(call, result);
+        match self.progress.observe(Observed { call, result: &result.content, tree, failures }) {
+            Standing::Moving => None,
+            Standing::Tell(remark) => {
+                self.remarks.push(remark);
+                None
+            }
+            Standing::Fresh(reason) => {
+                self.notebook.verdict(&reason);
+                self.window.wanted = Some(reason);
+                None
+            }
+            Standing::Stop(reason) => Some(format!("no progress: {reason}")),
+        }
+    }
+
+    /// Files that were written by name change the tree; what a command did to it is in what it and the next one print.
+    fn tree_after(&mut self, call: &ToolUse, result: &ToolOutcome) -> u64 {
+        if result.may_write && result.outcome.is_none() && !result.is_error {
+            self.edits = feedback::name_of(&(self.edits, call.input.to_string()));
+        }
+        self.edits
     }
 
     fn note_checks(&mut self, checks: &[CheckResult]) {
@@ -331,7 +417,7 @@ impl RunState {
     }
 
     fn take_answer(&mut self, response: &ModelResponse) {
-        self.transcript.push(Message { role: Role::Assistant, content: response.content.clone() });
+        self.push(Message { role: Role::Assistant, content: response.content.clone() });
         self.pending = response.tool_uses().cloned().collect();
         let text = response.text();
         match response.stop_reason {
@@ -436,10 +522,15 @@ impl RunState {
     /// The user's half of a turn: tool results in the order of their calls, then what the runner has to say.
     fn close_turn(&mut self, text: Option<String>) {
         let mut content = std::mem::take(&mut self.results);
-        content.extend(text.map(|text| Block::Text { text }));
+        content.extend(self.remarks.drain(..).chain(text).map(|text| Block::Text { text }));
         if !content.is_empty() {
-            self.transcript.push(Message { role: Role::User, content });
+            self.push(Message { role: Role::User, content });
         }
+    }
+
+    fn push(&mut self, message: Message) {
+        self.window.tokens += tokens_of(&message);
+        self.transcript.push(message);
     }
 }
 

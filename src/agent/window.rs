@@ -23,12 +23,19 @@ const ANSWER_TOKENS_MAX: u64 = 8_192;
 const BYTES_PER_TOKEN: u64 = 3;
 /// Of every message, for role and separators.
 const TOKENS_PER_MESSAGE: u64 = 8;
+/// What a provider says of its counting is believed between these.
+const COUNTED_PER_MILLE_MIN: u64 = 400;
+const COUNTED_PER_MILLE_MAX: u64 = 2_500;
 
 /// What the fold keeps of it.
 #[derive(Debug, Clone, Default)]
 pub struct Window {
-    /// Of the turns in it, the opening apart.
+    /// Estimated, of the turns in it.
     pub tokens: u64,
+    /// Estimated, of what stands before them in each request: system text, tools, opening. Known from the last request.
+    fixed: u64,
+    /// What the provider counted of the last request for every thousand tokens estimated; 0 before it ever said.
+    counted_per_mille: u64,
     /// Passed since the last rebuild.
     marks: usize,
     /// The newest version.
@@ -40,7 +47,7 @@ pub struct Window {
     pub wanted: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     Checkpoint,
     Rebuild,
@@ -70,10 +77,10 @@ impl Room {
 }
 
 impl Window {
-    /// What must happen before the next request. `fixed` are the tokens of system text, tools and opening.
-    pub fn due(&self, room: Room, fixed: u64, turn: u64) -> Option<Due> {
+    /// What must happen before the request after `turn`.
+    pub fn due(&self, room: Room, turn: u64) -> Option<Due> {
         let covered = self.newest.as_ref().is_some_and(|newest| newest.turn == turn);
-        let percent = 100 * (self.tokens + fixed) / room.request.max(1);
+        let percent = self.percent(room);
         if self.wanted.is_some() || percent >= REBUILD_PERCENT {
             return Some(if covered { Due::Rebuild } else { Due::Checkpoint });
         }
@@ -81,34 +88,67 @@ impl Window {
         (passed > self.marks && !covered).then_some(Due::Checkpoint)
     }
 
-    pub(super) fn checkpoint(&mut self, checkpoint: Checkpoint, room: Room, fixed: u64) {
-        let percent = 100 * (self.tokens + fixed) / room.request.max(1);
+    fn percent(&self, room: Room) -> u64 {
+        100 * self.counted(self.tokens + self.fixed) / room.request.max(1)
+    }
+
+    /// An estimate as the provider would count it.
+    pub fn counted(&self, estimated: u64) -> u64 {
+        if self.counted_per_mille == 0 { estimated } else { estimated * self.counted_per_mille / 1000 }
+    }
+
+    /// The most tokens to estimate for something that may be counted as `tokens`.
+    pub fn estimated(&self, tokens: u64) -> u64 {
+        if self.counted_per_mille == 0 { tokens } else { tokens * 1000 / self.counted_per_mille }
+    }
+
+    pub(super) fn requested(&mut self, estimated: u64) {
+        self.fixed = estimated.saturating_sub(self.tokens);
+    }
+
+    /// Learns what an estimate is worth: at once where it was too low, carefully where it was too high.
+    pub(super) fn counted_by_provider(&mut self, estimated: u64, counted: u64) {
+        let now = (1000 * counted / estimated.max(1)).clamp(COUNTED_PER_MILLE_MIN, COUNTED_PER_MILLE_MAX);
+        self.counted_per_mille = match self.counted_per_mille {
+            0 => now,
+            before => now.max((3 * before + now) / 4),
+        };
+    }
+
+    pub(super) fn checkpoint(&mut self, checkpoint: Checkpoint, room: Room) {
+        let percent = self.percent(room);
         self.marks = MARKS_PERCENT.iter().filter(|&&mark| percent >= mark).count();
         self.newest = Some(Arc::new(checkpoint));
     }
 
-    /// Leaves the newest turns that fit into `recent_tokens`, each with its results, and says how many messages left.
-    pub(super) fn rebuild(&mut self, transcript: &mut Vec<Message>, recent_tokens: u64) -> usize {
-        let mut keep = 0;
-        let mut tokens = 0;
+    /// How many messages leave at a rebuild: all but the newest whole turns that fit into `room.recent`. Where a fresh
+    /// window was wanted, all.
+    pub fn leaving(&self, transcript: &[Message], room: Room) -> usize {
+        if self.wanted.is_some() {
+            return transcript.len();
+        }
+        let tokens_max = self.estimated(room.recent);
+        let (mut keep, mut tokens) = (0, 0);
         // Turns end with the user's half: results or a word of the runner.
         for (at, message) in transcript.iter().enumerate().rev() {
             tokens += tokens_of(message);
-            if tokens > recent_tokens {
+            if tokens > tokens_max {
                 break;
             }
             if message.role == Role::Assistant {
                 keep = transcript.len() - at;
             }
         }
-        let left = transcript.len() - keep;
-        transcript.drain(..left);
+        transcript.len() - keep
+    }
+
+    pub(super) fn rebuilt(&mut self, transcript: &[Message]) {
         self.tokens = transcript.iter().map(tokens_of).sum();
         self.opened_with = self.newest.clone();
         self.marks = 0;
+        self.fixed = 0;
         self.rebuilds += 1;
         self.wanted = None;
-        left
     }
 }
 
@@ -176,32 +216,48 @@ mod tests {
         let mut window = Window::default();
         let mut due = Vec::new();
         for turn in 0..100 {
-            window.tokens = room.request * turn / 100;
-            while let Some(what) = window.due(room, 0, turn) {
-                due.push((turn, what.clone()));
-                match what {
-                    Due::Checkpoint => window.checkpoint(checkpoint(turn), room, 0),
-                    Due::Rebuild => break,
+            window.tokens = (room.request * turn).div_ceil(100);
+            while let Some(what) = window.due(room, turn) {
+                due.push((turn, what));
+                if what == Due::Rebuild {
+                    assert_eq!(
+                        due,
+                        [20, 45, 70, 85, 95]
+                            .map(|at| (at, Due::Checkpoint))
+                            .into_iter()
+                            .chain([(95, Due::Rebuild)])
+                            .collect::<Vec<_>>()
+                    );
+                    return;
                 }
-            }
-            if due.last().is_some_and(|(_, what)| *what == Due::Rebuild) {
-                break;
+                window.checkpoint(checkpoint(turn), room);
             }
         }
-        let at: Vec<u64> = due.iter().map(|(turn, _)| *turn).collect();
-        // Percent are counted down, so a mark may come a turn late.
-        assert!(matches!(at[..], [20..=21, 45..=46, 70..=71, 85..=86, 95..=96, 95..=96]), "{due:?}");
+        panic!("never rebuilt: {due:?}");
     }
 
     #[test]
     fn a_rebuilt_window_keeps_whole_turns_that_fit() {
         let mut transcript = turns(50, 3_000);
-        let mut window = Window::default();
-        window.newest = Some(Arc::new(checkpoint(50)));
-        let left = window.rebuild(&mut transcript, 5_000);
-        assert_eq!((left, transcript.len()), (92, 8));
-        assert_eq!(transcript[0].role, Role::Assistant);
+        let mut window = Window { newest: Some(Arc::new(checkpoint(50))), ..Window::default() };
+        let room = Room { recent: 5_000, ..room(100_000) };
+        let leaving = window.leaving(&transcript, room);
+        transcript.drain(..leaving);
+        window.rebuilt(&transcript);
+        assert_eq!((leaving, transcript.len(), transcript[0].role), (92, 8, Role::Assistant));
         assert!(window.tokens <= 5_000);
+    }
+
+    #[test]
+    fn a_provider_that_counts_more_than_estimated_is_believed_at_once() {
+        let mut window = Window::default();
+        assert_eq!(window.counted(1_000), 1_000);
+        window.counted_by_provider(1_000, 700);
+        assert_eq!((window.counted(1_000), window.estimated(700)), (700, 1_000));
+        window.counted_by_provider(1_000, 1_300);
+        assert_eq!(window.counted(1_000), 1_300);
+        window.counted_by_provider(1_000, 900);
+        assert_eq!(window.counted(1_000), 1_200);
     }
 
     #[test]

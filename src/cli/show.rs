@@ -74,6 +74,14 @@ pub fn event(event: &Event) -> Option<String> {
             Some(line.trim_end().to_owned())
         }
         Event::ToolCallFinished { result, .. } => tool_result(result),
+        Event::CheckpointWritten { checkpoint } => {
+            let (version, sections) = (checkpoint.version, checkpoint.sections.len());
+            Some(format!("{DIM}checkpoint {version}{RESET} {sections} sections"))
+        }
+        Event::WindowRebuilt { version, reason, dropped_messages } => Some(format!(
+            "{DIM}window rebuilt{RESET} from checkpoint {version}, {dropped_messages} messages left it: {}",
+            shorten(reason)
+        )),
         Event::TreeCaptured { files_changed, .. } => {
             Some(format!("{DIM}captured{RESET} {} changed", files(files_changed.len())))
         }

@@ -1,24 +1,12 @@
 //! Keeps a request within its tokens: what can be fetched again leaves first, oldest before newest.
 
-use super::text_bytes;
+use crate::agent::window::{tokens_of, tokens_of_text};
 use crate::message::{Block, Message, ModelRequest};
 
-/// Bytes a token stands for, on the safe side: source code measures 4 to 5.
-const BYTES_PER_TOKEN: u64 = 3;
-/// Of every message, for role and separators.
-const TOKENS_PER_MESSAGE: u64 = 8;
 /// A tool result this short stays: the note in its place would not be shorter.
 const WORTH_CUTTING_BYTES: usize = 200;
 /// The newest messages are never shortened unless nothing else is left.
 const RECENT_MESSAGES: usize = 6;
-
-pub(super) fn tokens_of_text(text: &str) -> u64 {
-    (text.len() as u64).div_ceil(BYTES_PER_TOKEN)
-}
-
-fn tokens_of(message: &Message) -> u64 {
-    text_bytes(message).div_ceil(BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE
-}
 
 /// Tokens that a request will be charged for, roughly and not too low.
 pub fn estimated_tokens(request: &ModelRequest) -> u64 {

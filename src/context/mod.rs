@@ -2,40 +2,56 @@
 
 mod budget;
 pub mod checkpoint;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write;
 
 use crate::agent::RunState;
+use crate::agent::window::{Room, tokens_of_text};
+use crate::checkpoint::{CHECKPOINT_SCHEMA, Checkpoint, WriterOutcome};
 use crate::feedback::{self, Delta};
-use crate::message::{Block, Message, ModelRequest, ToolSpec};
+use crate::message::{Message, ModelRequest, ToolSpec};
 use crate::task::CheckResult;
 
 pub use budget::estimated_tokens;
 
 const SYSTEM: &str = include_str!("prompts/system.md");
-const OUTPUT_TOKENS_MAX: u32 = 8_192;
 
-/// The next request, with what the model may call. Its estimated length is at most the run's context budget, halved for every time the provider
-/// found it too long.
+/// The next request, with what the model may call. Never longer than the run's context budget, halved for every time the
+/// provider found it too long.
 pub fn build(state: &RunState, tools: Vec<ToolSpec>) -> ModelRequest {
-    let mut messages = vec![Message::user(opening(state))];
+    let room = Room::of(&state.limits, state.shrinks);
+    let fixed =
+        tokens_of_text(SYSTEM) + tools.iter().map(|tool| tokens_of_text(&tool.input_schema.to_string())).sum::<u64>();
+    let mut messages = vec![Message::user(opening(state, room))];
     messages.extend(state.transcript.iter().cloned());
-    let tokens_max = state.limits.context_tokens_max >> state.shrinks;
-    let fixed = budget::tokens_of_text(SYSTEM)
-        + tools.iter().map(|tool| budget::tokens_of_text(&tool.input_schema.to_string())).sum::<u64>()
-        + u64::from(OUTPUT_TOKENS_MAX);
-    budget::fit(&mut messages, tokens_max.saturating_sub(fixed));
+    budget::fit(&mut messages, state.window.estimated(room.request).saturating_sub(fixed));
     ModelRequest {
         system: SYSTEM.into(),
         messages,
         tools,
-        output_tokens_max: OUTPUT_TOKENS_MAX,
+        output_tokens_max: room.answer as u32,
         findings: state.findings.clone(),
     }
 }
 
-/// Task, checks and the baseline: the first message of every request.
-fn opening(state: &RunState) -> String {
+/// The next version, from what the runner knows and the notes there are.
+pub fn checkpoint(state: &RunState) -> Checkpoint {
+    let before = state.window.newest.as_deref();
+    Checkpoint {
+        schema: CHECKPOINT_SCHEMA,
+        version: before.map_or(1, |before| before.version + 1),
+        turn: state.turns,
+        step: state.steps,
+        sections: checkpoint::sections(state),
+        notes: before.map(|before| before.notes.clone()).unwrap_or_default(),
+        writer: WriterOutcome::Absent,
+    }
+}
+
+/// The first message of every request: task and checks, then the baseline or, in a rebuilt window, the checkpoint.
+fn opening(state: &RunState, room: Room) -> String {
     let mut text = String::new();
     match &state.task.instruction {
         Some(words) => drop(writeln!(text, "# Task\n\n{words}\n\nThe checks below must pass at the end.\n")),
@@ -45,7 +61,11 @@ fn opening(state: &RunState) -> String {
     for check in &state.task.checks {
         let _ = writeln!(text, "- `{}`", check.command);
     }
-    if let Some(baseline) = &state.baseline {
+    if let Some(checkpoint) = &state.window.opened_with {
+        let tokens_max = room.rebuilt.saturating_sub(room.recent + tokens_of_text(&text));
+        text.push('\n');
+        text.push_str(&checkpoint::render(checkpoint, state.window.estimated(tokens_max)));
+    } else if let Some(baseline) = &state.baseline {
         let reports: Vec<_> = baseline.iter().map(|check| &check.report).collect();
         let _ = writeln!(text, "\n# Before any change\n\n{}", baseline_text(baseline, &Delta::new(&reports, None)));
     }
@@ -54,19 +74,4 @@ fn opening(state: &RunState) -> String {
 
 fn baseline_text(baseline: &[CheckResult], delta: &Delta) -> String {
     feedback::render_checks(baseline, delta, &[])
-}
-
-/// Text of all blocks of a request, for its estimate.
-fn text_bytes(message: &Message) -> u64 {
-    message
-        .content
-        .iter()
-        .map(|block| match block {
-            Block::Text { text } => text.len(),
-            Block::Thinking { thinking, signature } => thinking.len() + signature.as_ref().map_or(0, String::len),
-            Block::RedactedThinking { data } => data.len(),
-            Block::ToolUse(call) => call.name.len() + call.input.to_string().len(),
-            Block::ToolResult { content, .. } => content.len(),
-        } as u64)
-        .sum()
 }

@@ -1,5 +1,7 @@
 //! The findings of a report in the order a person would want them: first cause first.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::sandbox::WORKSPACE;
 use greenroom_parsers::{Diagnostic, Report, Severity, Suggestion, TestCase, TestStatus, Trace};
 
@@ -35,6 +37,20 @@ const RELATED_SHOWN: usize = 4;
 /// Whether anything in it is wrong.
 pub fn has_findings(report: &Report) -> bool {
     !findings(report).is_empty()
+}
+
+/// Names a set of failures: equal for two check runs that failed in the same way, whatever their order.
+pub fn fingerprint<'a>(reports: impl Iterator<Item = &'a Report>) -> u64 {
+    let mut keys: Vec<String> = reports.flat_map(findings).map(|finding| finding.key + &finding.message).collect();
+    keys.sort_unstable();
+    name_of(&keys)
+}
+
+/// A short name for something, the same within one build.
+pub fn name_of(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Errors in the order of the output, then failing tests, then traces that belong to neither, then warnings.

@@ -9,5 +9,5 @@ mod render;
 
 pub use compact::compact;
 pub use delta::{Delta, Mark};
-pub use findings::{Finding, findings, has_findings};
+pub use findings::{Finding, findings, fingerprint, has_findings, name_of};
 pub use render::{SourceLines, SourceWanted, render_checks, render_command, render_verification, sources_wanted};

@@ -9,7 +9,7 @@ use std::fmt::Write;
 pub use facts::sections;
 pub use notes::amended;
 
-use super::budget::tokens_of_text;
+use crate::agent::window::tokens_of_text;
 use crate::checkpoint::{Checkpoint, NoteKind, SectionName};
 
 /// How a rebuilt window opens after the task: every section cut to its share of `tokens_max`, the writer's notes marked
@@ -17,8 +17,7 @@ use crate::checkpoint::{Checkpoint, NoteKind, SectionName};
 pub(super) fn render(checkpoint: &Checkpoint, tokens_max: u64) -> String {
     let mut text = format!(
         "# Where things stand\n\nYou have worked on this for {} turns and {} steps. Your window was rebuilt from the \
-         runner's own record (checkpoint {}); everything earlier can be found with `recall`. What is marked done is \
-         done: do not do it again.\n",
+         runner's own record (checkpoint {}). What is marked done is done: do not do it again.\n",
         checkpoint.turn, checkpoint.step, checkpoint.version
     );
     for name in SectionName::ALL {
@@ -83,7 +82,7 @@ fn cut(text: &str, tokens_max: u64) -> String {
         }
     }
     tail.reverse();
-    let middle = format!("[{} lines left out; `recall` finds them]", to - from);
+    let middle = format!("[{} lines left out]", to - from);
     let mut kept = head;
     kept.push(&middle);
     kept.extend(tail);
@@ -120,7 +119,7 @@ mod tests {
             let text = render(&checkpoint(&errors, Notes::default()), tokens_max);
             assert!(tokens_of_text(&text) <= tokens_max + 150, "{} > {tokens_max}", tokens_of_text(&text));
             assert!(text.contains("evidence line 0\n") && text.contains("evidence line 9999\n"));
-            assert!(text.contains("lines left out; `recall` finds them]"));
+            assert!(text.contains("lines left out]"));
         }
     }
 
