@@ -4,6 +4,7 @@
 pub mod checkpoint;
 pub mod error;
 pub mod event;
+pub mod failpoint;
 pub mod id;
 pub mod ledger;
 pub mod message;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::loops::LoopsBench;
 use super::parsers::{ParsersBench, Throughput};
 use super::sandbox::SandboxBench;
 use super::{Machine, Promise, Spread};
@@ -51,6 +52,30 @@ pub fn parsers(bench: &ParsersBench) -> String {
         line(
             &mut text,
             &format!("  {name:<22} {mb_per_second:>8} MB/s  {DIM}{bytes} bytes, {diagnostics} findings{RESET}"),
+        );
+    }
+    promises(&mut text, &bench.promises);
+    text.trim_end().to_owned()
+}
+
+pub fn loops(bench: &LoopsBench) -> String {
+    let mut text = String::new();
+    let LoopsBench { note, seed, working_traces, working_steps, false_stops, false_tells_per_1000_steps, .. } = bench;
+    line(&mut text, &format!("{DIM}{note}; seed {seed}, {working_traces} traces of each kind{RESET}"));
+    title(&mut text, "runs that get on", "");
+    line(
+        &mut text,
+        &format!(
+            "  {working_steps} steps, {false_stops} runs ended, {false_tells_per_1000_steps} remarks per 1,000 steps"
+        ),
+    );
+    title(&mut text, "runs that go round in circles", "   found   ended  delay");
+    for shape in &bench.shapes {
+        let (name, traces) = (shape.name, shape.traces);
+        let delay = shape.delay_steps_max;
+        line(
+            &mut text,
+            &format!("  {name:<36} {:>4}/{traces} {:>4}/{traces} {delay:>3} steps", shape.found, shape.stopped),
         );
     }
     promises(&mut text, &bench.promises);

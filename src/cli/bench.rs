@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::interrupt::Interrupt;
 use super::{Context, Format, FormatArgs, engine, values};
 use crate::bench::sandbox::Amounts;
-use crate::bench::{parsers, sandbox, table};
+use crate::bench::{loops, parsers, sandbox, table};
 use crate::error::{Error, ExitCode, Result};
 use crate::output;
 use crate::output::human::Progress;
@@ -30,6 +30,8 @@ enum Target {
     Sandbox(SandboxArgs),
     /// How fast the parsers read a noisy log and a dense one
     Parsers(ParsersArgs),
+    /// How well a run that goes round in circles is told from one that gets on
+    Loops(LoopsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +67,18 @@ struct ParsersArgs {
     format: FormatArgs,
 }
 
+#[derive(Debug, Args)]
+struct LoopsArgs {
+    /// Made traces of each kind
+    #[arg(long, value_name = "N", default_value_t = 3000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    traces: u32,
+    /// Where the random numbers begin
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
 pub async fn run(args: BenchArgs, context: &mut Context) -> Result<ExitCode> {
     match args.target {
         Target::Sandbox(args) => {
@@ -78,6 +92,7 @@ pub async fn run(args: BenchArgs, context: &mut Context) -> Result<ExitCode> {
             done
         }
         Target::Parsers(args) => measure_parsers(&args, context),
+        Target::Loops(args) => measure_loops(&args, context),
     }
 }
 
@@ -119,6 +134,15 @@ fn measure_parsers(args: &ParsersArgs, context: &mut Context) -> Result<ExitCode
     match args.format.format() {
         Format::Json => context.printer.json(&bench)?,
         Format::Human => context.printer.result(&table::parsers(&bench))?,
+    }
+    Ok(ExitCode::Success)
+}
+
+fn measure_loops(args: &LoopsArgs, context: &mut Context) -> Result<ExitCode> {
+    let bench = loops::measure(args.traces as usize, args.seed);
+    match args.format.format() {
+        Format::Json => context.printer.json(&bench)?,
+        Format::Human => context.printer.result(&table::loops(&bench))?,
     }
     Ok(ExitCode::Success)
 }

@@ -23,6 +23,9 @@ fn begun(window_tokens: u64) -> RunState {
         task: Task { instruction: Some(TASK.into()), checks },
         model: "scripted".into(),
         limits,
+        plan: serde_json::Value::Null,
+        pristine: None,
+        parent: None,
     };
     let mut state = RunState::start(&started).expect("the event starts a run");
     state.apply(&Event::SandboxStarted {
@@ -64,7 +67,9 @@ fn request(state: &mut RunState) -> ModelRequest {
             Step::CallModel { turn } => {
                 let request = build(state, vec![]);
                 let estimated_input_tokens = estimated_tokens(&request);
-                state.apply(&Event::ModelRequested { turn, estimated_input_tokens });
+                let output_tokens_max = request.output_tokens_max;
+                let cost_usd_max = None;
+                state.apply(&Event::ModelRequested { turn, estimated_input_tokens, output_tokens_max, cost_usd_max });
                 return request;
             }
             other => panic!("{other:?}"),

@@ -18,6 +18,20 @@ fn parsers_are_measured_over_two_logs() {
 }
 
 #[test]
+fn loops_are_told_from_work() {
+    let environment = TestEnvironment::new();
+    let finished = environment.greenroom(&["bench", "loops", "--traces", "45", "--json"]);
+    assert_eq!(finished.code, 0, "{finished}");
+    let last = finished.lines().pop().expect("a last line");
+    assert_eq!(
+        (&last["bench"], &last["false_stops"], &last["note"]),
+        (&"loops".into(), &0.into(), &"made traces, no model".into())
+    );
+    let shapes = last["shapes"].as_array().expect("shapes");
+    assert!(shapes.len() == 9 && shapes.iter().all(|shape| shape["found"] == shape["traces"]), "{last}");
+}
+
+#[test]
 fn sandboxes_are_measured_beside_their_alternatives_and_leave_nothing() {
     if std::env::var_os("GREENROOM_DOCKER_TESTS").is_none_or(|value| value != "1") {
         eprintln!("skipped: set GREENROOM_DOCKER_TESTS=1 to run it in real containers");
