@@ -99,7 +99,7 @@ impl Window {
 
     /// The most tokens to estimate for something that may be counted as `tokens`.
     pub fn estimated(&self, tokens: u64) -> u64 {
-        if self.counted_per_mille == 0 { tokens } else { tokens * 1000 / self.counted_per_mille }
+        (tokens * 1000).checked_div(self.counted_per_mille).unwrap_or(tokens)
     }
 
     pub(super) fn requested(&mut self, estimated: u64) {
