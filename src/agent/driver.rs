@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::capture::capture;
+use super::snapshots::Snapshots;
 use super::{RunState, Step};
 use crate::context;
 use crate::error::{Error, Result};
@@ -82,7 +83,8 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
         limits: parts.settings.limits.clone(),
     };
     let state = RunState::start(&started).expect("the event starts a run");
-    let mut run = Run { parts, state, sandbox: None, observer, began: Instant::now() };
+    let snapshots = Snapshots::default();
+    let mut run = Run { parts, state, sandbox: None, snapshots, observer, began: Instant::now() };
     run.parts.store.append(&started).map_err(store_failed)?;
     run.observer.event(&started, &run.state);
     let ended = run.until_done(&stop).await;
@@ -99,6 +101,8 @@ struct Run<'a> {
     parts: Parts,
     state: RunState,
     sandbox: Option<Box<dyn Sandbox>>,
+    /// What is known of the sandbox's files.
+    snapshots: Snapshots,
     observer: &'a mut dyn Observer,
     began: Instant,
 }
@@ -194,7 +198,8 @@ impl Run<'_> {
             |path: &TreePath| pristine.entries.keys().any(|known| known.ancestors().any(|above| above == *path));
         let set_up = created(pristine, &before).into_iter().filter(|path| !holds_known(path));
         let build_output = created(&before, &after).into_iter().chain(set_up).collect();
-        self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms: millis(began.elapsed()) })
+        let snapshot = Some(self.snapshots.take(sandbox, store.as_ref()).await?);
+        self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms: millis(began.elapsed()), snapshot })
     }
 
     async fn call_model(&mut self, turn: u64) -> Result<(), ToolFailure> {
@@ -251,7 +256,15 @@ impl Run<'_> {
                 tool.carry_out(&context).await?
             }
         };
-        self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: millis(began.elapsed()) })
+        let snapshot = match result.may_write {
+            true => {
+                let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;
+                Some(self.snapshots.take(sandbox, self.parts.store.as_ref()).await?)
+            }
+            false => None,
+        };
+        let elapsed_ms = millis(began.elapsed());
+        self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms, snapshot })
     }
 
     async fn capture_tree(&mut self) -> Result<(), ToolFailure> {

@@ -3,6 +3,7 @@
 mod capture;
 mod driver;
 mod limits;
+pub mod snapshots;
 mod state;
 #[cfg(test)]
 mod state_tests;

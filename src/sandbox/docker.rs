@@ -17,12 +17,13 @@ use super::connect::{CALL, Engine, SLOW_CALL, is_not_found, within};
 use super::link::Link;
 use super::profile::{DATA, DataVolume, Profile};
 use super::{
-    Confinement, ExecOutput, ExecRequest, FileError, Launcher, ListRequest, Listing, OutputSink, ResourceLimits,
-    Sandbox, SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult, TarStream, WORKSPACE, Weaker,
-    commands, data, files,
+    Confinement, ContentSink, ExecOutput, ExecRequest, FileError, Filling, HOME, Launcher, ListRequest, Listing,
+    OutputSink, ResourceLimits, Sandbox, SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult,
+    TarStream, WORKSPACE, Weaker, census, commands, data, files,
 };
 use crate::id::BlobId;
 use crate::snapshot::Manifest;
+use crate::snapshot::seen::{Census, Order, Spot};
 
 /// A runner that was not heard of for so long is dead, and its sandboxes end by themselves.
 pub const LEASE: Duration = Duration::from_secs(45);
@@ -102,7 +103,7 @@ impl DockerLauncher {
 
 #[async_trait]
 impl Launcher for DockerLauncher {
-    async fn start(&self, spec: &SandboxSpec, tree: TarStream) -> Result<Box<dyn Sandbox>, SandboxError> {
+    async fn start_filled(&self, spec: &SandboxSpec, filling: Filling) -> Result<Box<dyn Sandbox>, SandboxError> {
         let docker = &self.engine.docker;
         let failed = |detail| SandboxError::Start { detail };
         let profile = self.profile(spec).await?;
@@ -116,7 +117,7 @@ impl Launcher for DockerLauncher {
         .await?;
         // From here on the container goes with this value, however the start ends.
         let container = Container::new(docker.clone(), created.id);
-        match self.open(&container, &profile, spec, tree).await {
+        match self.open(&container, &profile, spec, filling).await {
             Ok((link, facts)) => Ok(Box::new(DockerSandbox { link, container, facts, env: spec.env.clone() })),
             Err(error) => {
                 // Waited for: one that was never started has no lease that would end it after this process has gone.
@@ -136,7 +137,7 @@ impl DockerLauncher {
         container: &Container,
         profile: &Profile,
         spec: &SandboxSpec,
-        tree: TarStream,
+        filling: Filling,
     ) -> Result<(Link, SandboxFacts), SandboxError> {
         let docker = &self.engine.docker;
         let failed = |detail| SandboxError::Start { detail };
@@ -148,7 +149,8 @@ impl DockerLauncher {
         )
         .await?;
         profile.verify_created(&inspected)?;
-        self.upload(container, WORKSPACE, tree).await?;
+        self.upload(container, WORKSPACE, filling.workspace).await?;
+        self.upload(container, HOME, filling.home).await?;
         if let Some(folder) = &spec.data {
             self.upload(container, DATA, data::tar_of(folder.clone())).await?;
         }
@@ -258,6 +260,18 @@ impl Sandbox for DockerSandbox {
 
     async fn search(&self, request: &SearchRequest) -> Result<Result<SearchResult, FileError>, SandboxError> {
         files::search(&self.link, request).await
+    }
+
+    async fn census(&self, since: u64) -> Result<Census, SandboxError> {
+        census::census(&self.link, since).await
+    }
+
+    async fn collect(&self, spots: &[Spot], sink: &mut dyn ContentSink) -> Result<(), SandboxError> {
+        census::collect(&self.link, spots, sink).await
+    }
+
+    async fn settle(&self, orders: &[Order]) -> Result<(), SandboxError> {
+        census::settle(&self.link, orders).await
     }
 
     async fn walk(&self) -> Result<Manifest, SandboxError> {
