@@ -79,7 +79,7 @@ fn tree(files: usize) -> TarStream {
 fn member(number: usize) -> io::Result<Bytes> {
     let mut member = Vec::with_capacity(FILE_BYTES + 1024);
     let folder = number / FILES_A_FOLDER;
-    if number % FILES_A_FOLDER == 0 {
+    if number.is_multiple_of(FILES_A_FOLDER) {
         let header = header(&format!("folder{folder}/"), tar::EntryType::Directory, 0o755, 0)?;
         member.extend_from_slice(header.as_bytes());
     }
