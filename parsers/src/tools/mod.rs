@@ -33,9 +33,11 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod browser_stack;
 mod catch2;
 mod checkstyle;
 mod code_climate;
+mod columns;
 mod crash;
 mod ctest;
 mod dart_json;
@@ -63,6 +65,7 @@ mod minitest;
 mod mocha;
 mod mypy;
 mod native_frame;
+mod node_test;
 mod ocaml;
 mod phpunit;
 mod place;
@@ -123,9 +126,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     java_stack::TOOL,
     jest::TOOL,
     vitest::TOOL,
+    node_test::TOOL,
     mocha::TOOL,
     tap::TOOL,
     v8_stack::TOOL,
+    browser_stack::TOOL,
     javac::TOOL,
     junit_xml::TOOL,
     checkstyle::TOOL,
