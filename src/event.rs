@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{ModelResponse, ToolUse};
+use crate::shell::ShellState;
 use crate::snapshot::TreePath;
 use crate::task::{CheckResult, Outcome, Task};
 
@@ -131,6 +132,9 @@ pub struct ToolOutcome {
     /// The model asks to finish, with its summary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted: Option<String>,
+    /// What a command leaves to the next one; `None` leaves it as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell: Option<ShellState>,
     /// Whether the call may have changed files.
     #[serde(default)]
     pub may_write: bool,

@@ -5,6 +5,7 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod message;
+pub mod shell;
 pub mod task;
 
 pub mod model;

@@ -247,6 +247,8 @@ impl Run<'_> {
                     limits: &self.state.limits,
                     time_left: self.time_left(),
                     delta: &delta,
+                    environment: &self.parts.spec.env,
+                    shell: &self.state.shell,
                 };
                 tool.carry_out(&context).await?
             }

@@ -12,6 +12,7 @@ use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus};
 use crate::feedback;
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{Block, Message, ModelResponse, Role, StopReason, ToolUse};
+use crate::shell::ShellState;
 use crate::snapshot::TreePath;
 use crate::task::{CheckResult, Task};
 
@@ -48,6 +49,8 @@ pub struct RunState {
     pub files_changed: Vec<String>,
     /// The captured tree with what the run made beside the patch.
     pub workspace: Option<BlobId>,
+    /// Where the agent's next command begins.
+    pub shell: ShellState,
     /// The agent's own words on what it did.
     pub summary: Option<String>,
     /// Committed tool calls.
@@ -138,6 +141,7 @@ impl RunState {
             patch: None,
             files_changed: Vec::new(),
             workspace: None,
+            shell: ShellState::default(),
             summary: None,
             steps: 0,
             turns: 0,
@@ -244,6 +248,9 @@ impl RunState {
                     self.findings = Some(Arc::new(report.clone()));
                 }
                 self.build_output.extend(result.build_output.iter().cloned());
+                if let Some(shell) = &result.shell {
+                    self.shell = shell.clone();
+                }
                 if let Some(call) = self.pending.pop_front() {
                     self.results.push(Block::ToolResult {
                         tool_use_id: call.id,
