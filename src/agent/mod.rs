@@ -2,6 +2,7 @@
 
 mod capture;
 mod driver;
+pub mod history;
 mod limits;
 pub mod snapshots;
 mod state;

@@ -13,6 +13,7 @@ mod docker;
 pub mod doctor;
 mod failed;
 mod files;
+mod fork;
 mod image;
 mod link;
 mod prepared;
@@ -35,6 +36,7 @@ use crate::task::Outcome;
 pub use confinement::{Confinement, Weaker};
 pub use connect::{Engine, EngineFacts};
 pub use docker::{DockerLauncher, LEASE};
+pub use fork::FORKS_MAX;
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
 pub use reap::{UNSTARTED_MAX, reap};
 pub use setup::{SetUp, Setup, SetupError, mirrors, operator_list};
@@ -59,6 +61,19 @@ pub trait Launcher: Send + Sync {
 
     /// The same with files for `$HOME` too. What the image has in either folder and `filling` has not, stays.
     async fn start_filled(&self, spec: &SandboxSpec, filling: Filling) -> Result<Box<dyn Sandbox>, SandboxError>;
+
+    /// `count` sandboxes that begin with what lies in the workspace, `$HOME` and `/data` of a running one, which goes on
+    /// as it is. `spec` is that of the original, but for the run it belongs to and its limits.
+    ///
+    /// Content, modes, owners, mtimes and links are kept; processes, `/tmp`, sockets and extended attributes are not.
+    /// What a command of the original writes meanwhile may be in them by half, so fork between commands. At most
+    /// [`FORKS_MAX`] at once.
+    async fn fork(
+        &self,
+        spec: &SandboxSpec,
+        original: &dyn Sandbox,
+        count: usize,
+    ) -> Result<Vec<Box<dyn Sandbox>>, SandboxError>;
 }
 
 /// What a new sandbox begins with: an archive for each of its lasting folders, paths relative to it. One without any

@@ -52,6 +52,7 @@ pub(super) enum Mark {
 const FACTS_BYTES: usize = 8 + 8 + 8 + 4 + 8 + 4 + 4 + 8 + 4 + 4 + 1;
 
 impl Facts {
+    #[allow(clippy::unnecessary_cast, reason = "the count of links is 32 bits wide on other machines")]
     fn of(stat: &libc::stat) -> Self {
         Self {
             inode: stat.st_ino,
