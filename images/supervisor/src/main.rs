@@ -2,6 +2,7 @@
 
 mod calls;
 mod disk;
+mod ended;
 mod exec;
 mod files;
 mod glob;
@@ -16,6 +17,7 @@ mod probe;
 mod proxy;
 mod search;
 mod spawn;
+mod spool;
 mod sweep;
 mod sys;
 mod verdict;
@@ -59,6 +61,10 @@ fn prepare() -> io::Result<(OwnedFd, File)> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     privileges::settle_supervisor(Role::of(&arguments), privileges::Without::of(&arguments))?;
     sys::settle_signals();
+    // In a set-up phase what is written to the root becomes an image.
+    if privileges::role() == Role::Run {
+        spool::open();
+    }
     sys::set_nonblocking(STDIN)?;
     sys::set_nonblocking(STDOUT)?;
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])?;
