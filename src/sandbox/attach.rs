@@ -36,7 +36,11 @@ impl DockerLauncher {
         let epitaph = post_mortem(docker.clone(), container.to_owned());
         match Link::open(attached.input, attached.output, epoch, self.lease, epitaph).await {
             Ok((link, ack)) => {
-                let facts = self.take_over(&link, &profile, spec, container, &ack)?;
+                let facts = self.facts(&profile, spec, container, &ack)?;
+                // Asked for again in case the one before did not come to it; once is enough for PID 1.
+                if let Some(limits) = profile.disk_limits() {
+                    link.watch_disk(limits);
+                }
                 Ok(Some((link, facts)))
             }
             // It may have ended since we looked.

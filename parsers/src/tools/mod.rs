@@ -33,10 +33,12 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod browser_stack;
 mod catch2;
 mod checkstyle;
 mod clang_tidy;
 mod code_climate;
+mod columns;
 mod cppcheck;
 mod cpplint;
 mod crash;
@@ -73,6 +75,7 @@ mod minitest;
 mod mocha;
 mod mypy;
 mod native_frame;
+mod node_test;
 mod ocaml;
 mod php;
 mod phpstan;
@@ -146,9 +149,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     java_stack::TOOL,
     jest::TOOL,
     vitest::TOOL,
+    node_test::TOOL,
     mocha::TOOL,
     tap::TOOL,
     v8_stack::TOOL,
+    browser_stack::TOOL,
     javac::TOOL,
     junit_xml::TOOL,
     checkstyle::TOOL,
