@@ -73,6 +73,10 @@ impl Mocha {
             }
             read += 1;
         }
+        // A blank line closes the totals; without it the count of failures may still have been to come.
+        if lines.ahead(read).is_none_or(|line| !line.is_empty()) {
+            sink.evidence(Evidence::BreaksOff);
+        }
         sink.printed(&counts);
         self.finish(sink);
         read
