@@ -3,8 +3,10 @@
 
 pub mod error;
 pub mod event;
+pub mod failpoint;
 pub mod id;
 pub mod message;
+pub mod shell;
 pub mod task;
 
 pub mod model;

@@ -377,6 +377,17 @@ sys.exit(9)
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_set_up_that_fills_the_disk_is_stopped() {
+    let Some(house) = House::open("python").await else { return };
+    let fill =
+        "mkdir -m 700 /opt/x && for n in 1 2 3 4 5 6 7 8; do head -c 100000000 /dev/zero >/opt/x/$n; done; sleep 9";
+    let (mut setup, tar) = house.setup(&[fill], &[("f", "")]);
+    setup.limits.disk_bytes = 400 << 20;
+    let done = house.launcher.set_up(&setup, tar, &|_| {}, &mut Output::default()).await;
+    assert!(matches!(done, Err(SetupError::Failed { outcome: Outcome::DiskLimit, .. })), "{:?}", done.err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn root_of_a_set_up_is_root_of_nothing_else() {
     let Some(house) = House::open("python").await else { return };
     let (tail, _) = house

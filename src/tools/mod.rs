@@ -3,6 +3,7 @@
 //! Two kinds of failure: what the model can act on is a [`ToolOutcome`] with `is_error`; a failure of ours is `Err`.
 
 mod bash;
+mod carry;
 pub mod command;
 mod edit_file;
 mod list_files;
@@ -26,6 +27,7 @@ use crate::feedback::Delta;
 use crate::id::CallToken;
 use crate::message::{ToolSpec, ToolUse};
 use crate::sandbox::{Sandbox, SandboxError, WORKSPACE};
+use crate::shell::ShellState;
 use crate::store::Store;
 use crate::task::Check;
 
@@ -53,6 +55,10 @@ pub struct ToolContext<'a> {
     pub time_left: Option<Duration>,
     /// Baseline and newest run, to tell new findings from old ones.
     pub delta: &'a Delta,
+    /// The run's own, complete.
+    pub environment: &'a [(String, String)],
+    /// What the last command left to the next.
+    pub shell: &'a ShellState,
 }
 
 /// A failure of ours: it ends or parks the run.

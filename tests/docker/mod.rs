@@ -11,6 +11,7 @@ mod exec;
 mod honesty;
 mod leftovers;
 mod model_server;
+mod shell;
 mod tools;
 
 use std::collections::HashMap;

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use greenroom_supervisor::protocol::DiskLimits;
 
-use crate::privileges;
 use crate::sys::{self, Fork, Pid};
+use crate::{privileges, sweep};
 
 const LOOK_EVERY_MS: i32 = 10;
 /// Without any sign of growth things are added up this often: a neighbour that frees space hides what we take.
@@ -104,13 +104,14 @@ impl DiskWatch {
     }
 }
 
-/// The life of the watch. It opens things as the commands' user, and cannot be signalled by them.
+/// The life of the watch. It opens things as the commands' user, and cannot be signalled by them but in a set-up phase;
+/// without it the sandbox ends.
 fn watch(limits: &DiskLimits, channel: OwnedFd, null: RawFd) -> ! {
     for fd in 0..3 {
         let _ = sys::duplicate_onto(null, fd);
     }
     sys::close_all_but(&[channel.as_raw_fd()]);
-    if privileges::become_file_worker().is_err() {
+    if privileges::become_disk_watch().is_err() {
         sys::exit_now(1);
     }
     let mut ledger = Ledger::open(limits);
@@ -246,6 +247,10 @@ fn add_up_named(roots: &[PathBuf]) -> Seen {
         for entry in entries.flatten() {
             // Gone again: it takes nothing.
             let Ok(metadata) = entry.metadata() else { continue };
+            // Mounted here: /proc, or a volume that is a root of its own.
+            if metadata.is_dir() && !seen.devices.contains(&metadata.dev()) {
+                continue;
+            }
             seen.count(&metadata);
             if metadata.is_dir() {
                 open.push(entry.path());
@@ -255,21 +260,27 @@ fn add_up_named(roots: &[PathBuf]) -> Seen {
     seen
 }
 
-/// Files that were removed while a process has them open still take their space.
+/// Files that were removed while a process has them open still take their space. Each thread is asked: it may have a
+/// table of its own.
 fn add_open_without_a_name(seen: &mut Seen, processes: impl Iterator<Item = PathBuf>) {
     for process in processes {
-        match fs::read_dir(process.join("fd")) {
-            Ok(fds) => {
-                let files = fds.flatten().filter_map(|fd| fs::metadata(fd.path()).ok());
-                for file in files.filter(|file| file.is_file() && file.nlink() == 0) {
-                    if seen.devices.contains(&file.dev()) && seen.counted.insert((file.dev(), file.ino())) {
-                        seen.usage = seen.usage.plus(Usage { bytes: file.blocks() * 512, inodes: 1 });
+        // Gone meanwhile, and with it what it had open.
+        let Ok(threads) = fs::read_dir(process.join("task")) else { continue };
+        for thread in threads.flatten().map(|thread| thread.path()) {
+            match fs::read_dir(thread.join("fd")) {
+                Ok(fds) => {
+                    let files = fds.flatten().filter_map(|fd| fs::metadata(fd.path()).ok());
+                    for file in files.filter(|file| file.is_file() && file.nlink() == 0) {
+                        if seen.devices.contains(&file.dev()) && seen.counted.insert((file.dev(), file.ino())) {
+                            seen.usage = seen.usage.plus(Usage { bytes: file.blocks() * 512, inodes: 1 });
+                        }
                     }
                 }
+                // A dead thread's table belongs to root and is empty; of those alive, root's are ours and hold no file.
+                Err(_) if sweep::is_dead(&thread) => {}
+                Err(_) if fs::metadata(&thread).is_ok_and(|metadata| metadata.uid() != 0) => seen.hidden += 1,
+                Err(_) => {}
             }
-            // Those of root are ours and hold no file; others hide something or are gone.
-            Err(_) if fs::metadata(&process).is_ok_and(|metadata| metadata.uid() != 0) => seen.hidden += 1,
-            Err(_) => {}
         }
     }
 }
@@ -343,6 +354,30 @@ mod tests {
         assert_eq!(seen.usage, Usage::default());
         add_open_without_a_name(&mut seen, ["/proc/self".into()].into_iter());
         assert!(seen.usage.bytes >= 1 << 20, "{:?}", seen.usage);
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn a_thread_with_a_table_of_its_own_hides_nothing() {
+        let root = folder("thread");
+        let (ready, wait) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // SAFETY: an integer; this thread opens what follows for itself alone.
+                assert_eq!(unsafe { libc::unshare(libc::CLONE_FILES) }, 0);
+                let mut file = fs::File::create(root.join("a")).unwrap();
+                file.write_all(&vec![1; 1 << 20]).unwrap();
+                file.sync_all().unwrap();
+                fs::remove_file(root.join("a")).unwrap();
+                ready.wait();
+                wait.wait();
+            });
+            ready.wait();
+            let mut seen = add_up_named(std::slice::from_ref(&root));
+            add_open_without_a_name(&mut seen, ["/proc/self".into()].into_iter());
+            wait.wait();
+            assert!(seen.usage.bytes >= 1 << 20, "{:?}", seen.usage);
+        });
         fs::remove_dir_all(&root).unwrap();
     }
 }

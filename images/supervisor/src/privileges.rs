@@ -170,6 +170,14 @@ pub(crate) fn become_file_worker() -> io::Result<()> {
     sys::prctl(libc::PR_SET_DUMPABLE, 0).map(drop)
 }
 
+/// In the disk watch: sees what commands see, which in a set-up phase is everything.
+pub(crate) fn become_disk_watch() -> io::Result<()> {
+    match role() {
+        Role::Run => become_file_worker(),
+        Role::SetUp => set_capabilities(SET_UP_MASK),
+    }
+}
+
 /// Runs `act` with the effective uid of commands, which is what it takes to send them signals without CAP_KILL. Real and
 /// saved uid stay 0, so that they cannot send any back.
 pub(crate) fn as_command_sender<T>(act: impl FnOnce() -> T) -> io::Result<T> {

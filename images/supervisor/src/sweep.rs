@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 
 use crate::privileges;
 use crate::sys::{self, Pid};
@@ -26,6 +27,12 @@ pub(crate) fn processes() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<Pid>().ok());
     pids.filter_map(|pid| parse_stat(pid, &beginning_of(&format!("/proc/{pid}/stat"))?)).collect()
+}
+
+/// Whether a process or thread has ended and only waits to be reaped, or is gone altogether. `path` is its folder.
+pub(crate) fn is_dead(path: &Path) -> bool {
+    let stat = path.to_str().and_then(|path| beginning_of(&format!("{path}/stat")));
+    stat.is_none_or(|stat| parse_stat(0, &stat).is_some_and(|process| process.state == State::Zombie))
 }
 
 /// The fields of interest stand at the front: one read, where reading to the end would take six.

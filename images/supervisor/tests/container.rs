@@ -6,7 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use greenroom_supervisor::protocol::*;
-use support::{Sandbox, docker_wanted};
+use support::{Neighbour, Sandbox, docker_wanted};
 
 fn exited(code: i32) -> Outcome {
     Outcome::Exited { code }
@@ -215,6 +215,30 @@ fn running_out_of_memory_is_told_from_137() {
         assert!(answer.finished().oom_kills > 0);
     }
     assert_eq!(sandbox.shell("exit 137", 5_000).finished().outcome, exited(137));
+}
+
+#[test]
+fn a_neighbour_that_writes_is_not_taken_for_a_command_beside_a_zombie() {
+    if !docker_wanted("a_neighbour_that_writes_is_not_taken_for_a_command_beside_a_zombie") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&["-v", "/home/agent"]);
+    let roots = vec!["/home/agent".into()];
+    sandbox.send(0, &Request::WatchDisk(DiskLimits { roots, bytes_max: 8 << 20, inodes_max: 1000 }));
+    // `cat` never reaps what the shell it replaced had forked.
+    let Request::Exec(mut exec) = sandbox.exec(&["sh", "-c", "true & exec cat"], 60_000) else { unreachable!() };
+    exec.stdin = Stdin::Bytes { bytes_total: 2 };
+    let call = sandbox.open(&Request::Exec(exec));
+    while !sandbox.shell("grep -h State /proc/[0-9]*/status", 5_000).stdout().contains('Z') {}
+    let neighbour = Neighbour::write("96");
+    // A while of looking: the file system now has so much less.
+    assert_eq!(sandbox.shell("sleep 0.5", 5_000).finished().outcome, exited(0));
+    sandbox.feed(call, b"!\n");
+    assert_eq!(sandbox.collect(call).finished().outcome, exited(0));
+    drop(neighbour);
+    // The same amount of its own is too much.
+    let own = sandbox.shell("dd if=/dev/zero of=/home/agent/x bs=1M count=96 && sleep 5", 60_000);
+    assert_eq!(own.finished().outcome, Outcome::DiskLimit);
 }
 
 #[test]

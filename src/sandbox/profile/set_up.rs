@@ -2,7 +2,7 @@
 //! Network, system calls and limits are those of every sandbox.
 
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig, Mount, MountType};
-use greenroom_supervisor::protocol::Hardening;
+use greenroom_supervisor::protocol::{DiskLimits, Hardening};
 
 use super::{Profile, Refusals, SandboxError, limits, network, syscalls};
 use crate::sandbox::Weaker;
@@ -33,6 +33,12 @@ impl Profile {
             host.mounts = Some(vec![files]);
         }
         body
+    }
+
+    /// The whole root is writable here, and counts.
+    pub(in crate::sandbox) fn set_up_disk_limits(&self) -> DiskLimits {
+        let (bytes_max, inodes_max) = (self.limits.disk_bytes, self.limits.disk_inodes);
+        DiskLimits { roots: vec!["/".into()], bytes_max, inodes_max }
     }
 
     pub(in crate::sandbox) fn verify_set_up_created(

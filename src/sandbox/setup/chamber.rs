@@ -70,6 +70,7 @@ impl<'a> Chamber<'a> {
         let epitaph = post_mortem(docker.clone(), container.id.clone());
         let (link, ack) = Link::open(attached.input, attached.output, FIRST_EPOCH, launcher.lease, epitaph).await?;
         profile.verify_set_up_inside(&ack.hardening)?;
+        link.watch_disk(profile.set_up_disk_limits());
         let mut connections = link.carry();
         listen(&link).await?;
         let serving = tokio::spawn(async move {

@@ -51,7 +51,7 @@ pub enum Request {
 /// How much writable volumes may hold beyond what they hold now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskLimits {
-    /// Absolute; what lies on other file systems below them counts too.
+    /// Absolute; what is mounted below them does not count unless it is named too.
     pub roots: Vec<ByteString>,
     pub bytes_max: u64,
     /// Files, folders, links.

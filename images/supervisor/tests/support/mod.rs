@@ -71,6 +71,9 @@ impl Image {
         {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
+        // Volumes take their mode from the folder they stand for.
+        let all: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(root.join("home/agent"), all).unwrap();
         let name = format!("greenroom-supervisor-test:{}-{count}", std::process::id());
         let mut tar = Command::new("tar")
             .args(["--owner=0", "--group=0", "-c", "-C"])
@@ -297,6 +300,33 @@ impl Drop for Sandbox {
             .stderr(Stdio::null())
             .status();
         let _ = self.docker.wait();
+    }
+}
+
+/// Another container on the same file system, which has written so many mebibytes and keeps them until it is dropped.
+pub(crate) struct Neighbour {
+    name: String,
+    _image: Arc<Image>,
+}
+
+impl Neighbour {
+    pub(crate) fn write(mebibytes: &str) -> Self {
+        let image = Image::shared();
+        let name = format!("greenroom-supervisor-test-neighbour-{}", std::process::id());
+        let status = Command::new("docker")
+            .args(["run", "--name", &name, "--network", "none", "-v", "/out", &image.name])
+            .args(["/bin/dd", "if=/dev/zero", "of=/out/x", "bs=1M", &format!("count={mebibytes}")])
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "the neighbour could not write");
+        Self { name, _image: image }
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["rm", "-f", "-v", &self.name]).stdout(Stdio::null()).status();
     }
 }
 
