@@ -2,6 +2,7 @@
 
 mod capture;
 mod driver;
+pub mod history;
 mod limits;
 mod state;
 #[cfg(test)]

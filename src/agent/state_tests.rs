@@ -33,6 +33,9 @@ fn started(limits: Limits, instruction: Option<&str>) -> RunState {
         task,
         model: "scripted".into(),
         limits,
+        plan: serde_json::Value::Null,
+        pristine: None,
+        parent: None,
     };
     RunState::start(&event).expect("the event starts a run")
 }
@@ -65,7 +68,7 @@ fn baseline(code: i32) -> Event {
 
 fn answer(state: &mut RunState, calls: &[&str], stop_reason: StopReason) {
     let turn = state.turns + 1;
-    state.apply(&Event::ModelRequested { turn, estimated_input_tokens: 100 });
+    state.apply(&Event::ModelRequested { turn, estimated_input_tokens: 100, output_tokens_max: 0, cost_usd_max: None });
     let mut content = vec![Block::Text { text: "thinking aloud".into() }];
     content.extend(calls.iter().enumerate().map(|(n, name)| {
         Block::ToolUse(ToolUse { id: format!("{turn}.{n}"), name: (*name).into(), input: json!({}) })
@@ -229,7 +232,12 @@ fn each_limit_stops_the_run() {
 fn a_provider_that_stays_away_parks_the_run() {
     for failure in [ModelFailure::Unavailable, ModelFailure::Authentication, ModelFailure::Quota] {
         let mut state = ready(Limits::default());
-        state.apply(&Event::ModelRequested { turn: 1, estimated_input_tokens: 1 });
+        state.apply(&Event::ModelRequested {
+            turn: 1,
+            estimated_input_tokens: 1,
+            output_tokens_max: 0,
+            cost_usd_max: None,
+        });
         state.apply(&Event::ModelFailed { turn: 1, failure, detail: "503".into(), elapsed_ms: 1 });
         state.apply(&captured());
         assert!(matches!(state.next(), Step::Finish(RunOutcome { status: RunStatus::Parked, .. })));
@@ -241,7 +249,12 @@ fn a_request_that_is_too_long_is_built_smaller_twice() {
     let mut state = ready(Limits::default());
     for shrinks in 1..=2 {
         let turn = state.turns + 1;
-        state.apply(&Event::ModelRequested { turn, estimated_input_tokens: 1 });
+        state.apply(&Event::ModelRequested {
+            turn,
+            estimated_input_tokens: 1,
+            output_tokens_max: 0,
+            cost_usd_max: None,
+        });
         let failure = ModelFailure::ContextOverflow;
         state.apply(&Event::ModelFailed { turn, failure, detail: "too long".into(), elapsed_ms: 1 });
         assert_eq!((state.shrinks, state.next()), (shrinks, Step::CallModel { turn: turn + 1 }));
@@ -258,6 +271,9 @@ fn the_fold_of_every_prefix_decides_the_same_as_the_live_run() {
         task: Task { instruction: None, checks: vec![Check { command: "make test".into() }] },
         model: "m".into(),
         limits: Limits::default(),
+        plan: serde_json::Value::Null,
+        pristine: None,
+        parent: None,
     }];
     let call = ToolUse { id: "a".into(), name: "bash".into(), input: json!({}) };
     let response = ModelResponse {
@@ -266,7 +282,7 @@ fn the_fold_of_every_prefix_decides_the_same_as_the_live_run() {
         ..Default::default()
     };
     events.push(baseline(1));
-    events.push(Event::ModelRequested { turn: 1, estimated_input_tokens: 1 });
+    events.push(Event::ModelRequested { turn: 1, estimated_input_tokens: 1, output_tokens_max: 0, cost_usd_max: None });
     events.push(Event::ModelResponded { turn: 1, response, cost_usd: None, elapsed_ms: 1 });
     events.push(Event::ToolCallStarted { token: CallToken(0), call });
     events.push(Event::ToolCallFinished { token: CallToken(0), result: Box::new(submitted()), elapsed_ms: 1 });

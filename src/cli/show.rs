@@ -79,6 +79,11 @@ pub fn event(event: &Event) -> Option<String> {
         }
         Event::VerificationFinished { checks, .. } => Some(checks_text("verification in a clean container", checks)),
         Event::Finished { .. } => None,
+        Event::Resumed { .. } => Some(format!("{DIM}resumed{RESET}")),
+        Event::SandboxReplaced { reason, .. } => Some(format!("{DIM}fresh sandbox{RESET}: {reason}")),
+        Event::Rewound { to_step: 0 } => Some(format!("{DIM}rewound{RESET} to before the first step")),
+        Event::Rewound { to_step } => Some(format!("{DIM}rewound{RESET} to step {to_step}")),
+        Event::Imported { .. } => Some(format!("{DIM}imported{RESET}")),
     }
 }
 

@@ -34,10 +34,12 @@ use crate::sink::Sink;
 use crate::window::Lines;
 
 mod biome;
+mod browser_stack;
 mod catch2;
 mod checkstyle;
 mod clang_tidy;
 mod code_climate;
+mod columns;
 mod cppcheck;
 mod cpplint;
 mod crash;
@@ -82,6 +84,7 @@ mod msbuild;
 mod mypy;
 mod native_frame;
 mod next;
+mod node_test;
 mod npm;
 mod ocaml;
 mod oxlint;
@@ -177,10 +180,12 @@ pub(crate) const TOOLS: &[Tool] = &[
     java_stack::TOOL,
     jest::TOOL,
     vitest::TOOL,
+    node_test::TOOL,
     mocha::TOOL,
     tap::TOOL,
     v8_stack::TOOL,
     dotnet_stack::TOOL,
+    browser_stack::TOOL,
     javac::TOOL,
     junit_xml::TOOL,
     checkstyle::TOOL,
