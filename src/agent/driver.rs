@@ -284,7 +284,11 @@ impl Run<'_> {
             false => None,
         };
         let elapsed_ms = millis(began.elapsed());
-        self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms, snapshot })
+        self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms, snapshot })?;
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.committed(token);
+        }
+        Ok(())
     }
 
     async fn capture_tree(&mut self) -> Result<(), ToolFailure> {

@@ -4,6 +4,7 @@ mod calls;
 mod census;
 mod copy;
 mod disk;
+mod ended;
 mod exec;
 mod files;
 mod glob;
@@ -18,6 +19,7 @@ mod probe;
 mod proxy;
 mod search;
 mod spawn;
+mod spool;
 mod sweep;
 mod sys;
 mod verdict;
@@ -64,6 +66,10 @@ fn main() {
 fn prepare(arguments: &[String]) -> io::Result<(OwnedFd, File)> {
     privileges::settle_supervisor(Role::of(arguments), privileges::Without::of(arguments))?;
     sys::settle_signals();
+    // In a set-up phase what is written to the root becomes an image.
+    if privileges::role() == Role::Run {
+        spool::open();
+    }
     sys::set_nonblocking(STDIN)?;
     sys::set_nonblocking(STDOUT)?;
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])?;

@@ -233,6 +233,7 @@ fn carry_out(request: &Request, fds: &Fds, reply: &Reply) -> Result<Response, Ca
         | Request::Renew
         | Request::WatchDisk(_)
         | Request::Exec(_)
+        | Request::Forget { .. }
         | Request::Cancel
         | Request::Ack { .. }
         | Request::Listen { .. }
