@@ -97,6 +97,8 @@ impl Parser {
         if !self.partial.is_empty() {
             self.end_line();
         }
+        clean::finish(&mut self.peeler, self.window.text_mut());
+        self.index();
         self.read(More::No);
         for (index, reader) in self.readers.iter_mut().enumerate() {
             if let Some(reader) = reader {
