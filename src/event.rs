@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{ModelResponse, ToolUse};
+use crate::network::{NetworkEffect, ProxyRecord};
 use crate::shell::ShellState;
 use crate::snapshot::TreePath;
 use crate::task::{CheckResult, Outcome, Task};
@@ -24,6 +25,16 @@ pub enum Event {
         task: Task,
         model: String,
         limits: Limits,
+    },
+    /// What was asked of the proxy, in the order in which it ended. Many requests make several of these.
+    NetworkUsed {
+        /// The step it was for; `None`: the set-up before the run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<CallToken>,
+        requests: Vec<ProxyRecord>,
+        /// Requests after these that were beyond the limit of records.
+        #[serde(default)]
+        left_out: u64,
     },
     SandboxStarted {
         container: String,
@@ -135,6 +146,9 @@ pub struct ToolOutcome {
     /// What a command leaves to the next one; `None` leaves it as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell: Option<ShellState>,
+    /// What it did beyond the sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkEffect>,
     /// Whether the call may have changed files.
     #[serde(default)]
     pub may_write: bool,

@@ -5,6 +5,7 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod message;
+pub mod network;
 pub mod shell;
 pub mod task;
 

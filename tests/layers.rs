@@ -34,7 +34,9 @@ static EXPORTS: LazyLock<Regex> = LazyLock::new(|| {
 fn layer(file: &str) -> Layer {
     let parts: Vec<&str> = file.trim_start_matches("src/").trim_end_matches(".rs").split('/').collect();
     match parts.as_slice() {
-        ["id" | "task" | "message" | "event" | "error" | "shell"] | ["snapshot", "mod"] => Layer::Vocabulary,
+        ["id" | "task" | "message" | "event" | "error" | "network" | "shell"] | ["snapshot", "mod"] => {
+            Layer::Vocabulary
+        }
         ["model" | "sandbox" | "store", "mod"] => Layer::Seam,
         ["agent", "state" | "limits"] | ["context" | "feedback", ..] => Layer::Decider,
         ["model" | "sandbox" | "store" | "snapshot", ..] => Layer::Adapter,

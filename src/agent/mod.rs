@@ -2,6 +2,7 @@
 
 mod capture;
 mod driver;
+mod install;
 mod limits;
 mod state;
 #[cfg(test)]

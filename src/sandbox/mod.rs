@@ -35,7 +35,7 @@ pub use connect::{Engine, EngineFacts};
 pub use docker::{DockerLauncher, LEASE};
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
 pub use reap::{UNSTARTED_MAX, reap};
-pub use setup::{SetUp, Setup, SetupError, mirrors, operator_list};
+pub use setup::{Installed, Installer, SetUp, Setup, SetupError, Wanted, mirrors, operator_list};
 pub use toolchain::{TOOLCHAINS, Toolchain, certificate_bundle};
 
 /// Where the workspace is inside every sandbox.
