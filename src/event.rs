@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{ModelResponse, ToolUse};
-use crate::network::{NetworkEffect, ProxyRecord};
+use crate::network::{Install, ProxyRecord};
 use crate::shell::ShellState;
 use crate::snapshot::TreePath;
 use crate::task::{CheckResult, Outcome, Task};
@@ -25,6 +25,16 @@ pub enum Event {
         task: Task,
         model: String,
         limits: Limits,
+        /// What the edge resolved before it began and `resume` needs again: image, limits of the sandbox, environment.
+        /// No secrets.
+        #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+        plan: serde_json::Value,
+        /// Manifest of the tree as copied in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pristine: Option<BlobId>,
+        /// The run that this one was forked from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
     },
     /// What was asked of the proxy, in the order in which it ended. Many requests make several of these.
     NetworkUsed {
@@ -58,6 +68,12 @@ pub enum Event {
     ModelRequested {
         turn: u64,
         estimated_input_tokens: u64,
+        /// What the answer may take; charged, with the prompt, where the runner dies before the answer is committed.
+        #[serde(default)]
+        output_tokens_max: u32,
+        /// The same in money, where the model's price is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost_usd_max: Option<f64>,
     },
     ModelResponded {
         turn: u64,
@@ -105,6 +121,83 @@ pub enum Event {
         outcome: RunOutcome,
         elapsed_ms: u64,
     },
+    /// A later runner goes on; its epoch is the record's.
+    Resumed {
+        schema: u32,
+        greenroom: String,
+        /// Where the operator gave it other limits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limits: Option<Limits>,
+    },
+    /// A fresh container took the place of one that is gone.
+    SandboxReplaced {
+        container: String,
+        image_digest: String,
+        hardening: serde_json::Value,
+        /// Why the one before could not be used any more.
+        reason: String,
+    },
+    /// Files and conversation go back to where they were after this step; what was spent stays spent.
+    Rewound {
+        /// 0 is before the first step.
+        to_step: u64,
+    },
+    /// The whole run came from another machine or state folder.
+    Imported {
+        /// Of the journal as it came.
+        head: String,
+    },
+}
+
+/// A blob that an event names, and what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Named<'a> {
+    Bytes(&'a BlobId),
+    /// A manifest, which names the contents of a tree.
+    Manifest(&'a BlobId),
+}
+
+impl Event {
+    /// Every blob that must be there for this event to mean anything.
+    pub fn blobs(&self) -> Vec<Named<'_>> {
+        fn outputs(checks: &[CheckResult]) -> impl Iterator<Item = Named<'_>> {
+            checks.iter().map(|check| Named::Bytes(&check.output))
+        }
+        match self {
+            Event::RunStarted { pristine, .. } => pristine.iter().map(Named::Manifest).collect(),
+            Event::SandboxStarted { pristine, .. } => vec![Named::Manifest(pristine)],
+            Event::BaselineFinished { checks, .. } | Event::VerificationFinished { checks, .. } => {
+                outputs(checks).collect()
+            }
+            Event::ToolCallFinished { result, .. } => {
+                let output = result.output.iter().map(Named::Bytes);
+                output.chain(outputs(result.checks.as_deref().unwrap_or_default())).collect()
+            }
+            Event::TreeCaptured { tree, patch, workspace, .. } => {
+                let fixed = [Named::Manifest(tree), Named::Bytes(patch)];
+                fixed.into_iter().chain(workspace.iter().map(Named::Manifest)).collect()
+            }
+            Event::NetworkUsed { .. }
+            | Event::ModelRequested { .. }
+            | Event::ModelResponded { .. }
+            | Event::ModelFailed { .. }
+            | Event::ToolCallStarted { .. }
+            | Event::Finished { .. }
+            | Event::Resumed { .. }
+            | Event::SandboxReplaced { .. }
+            | Event::Rewound { .. }
+            | Event::Imported { .. } => Vec::new(),
+        }
+    }
+}
+
+/// Where a fork branched off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    pub run: RunId,
+    pub step: u64,
+    /// Head hash of its journal at that time.
+    pub head: String,
 }
 
 /// Classes of [`crate::model::ModelError`] as the journal keeps them.
@@ -146,12 +239,15 @@ pub struct ToolOutcome {
     /// What a command leaves to the next one; `None` leaves it as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell: Option<ShellState>,
-    /// What it did beyond the sandbox.
+    /// What it brought in from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network: Option<NetworkEffect>,
+    pub installed: Option<Box<Install>>,
     /// Whether the call may have changed files.
     #[serde(default)]
     pub may_write: bool,
+    /// The runner died while the call may have reached a network: nobody knows whether it did. It was not repeated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub effect_unknown: bool,
 }
 
 /// Where a run must stop by itself. `None` means no limit of that kind.

@@ -3,6 +3,7 @@
 
 pub mod error;
 pub mod event;
+pub mod failpoint;
 pub mod id;
 pub mod message;
 pub mod network;

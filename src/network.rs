@@ -83,21 +83,15 @@ pub struct InstalledPackage {
     pub hash: Option<String>,
 }
 
-/// What a tool call did beyond its sandbox.
+/// What an install came to: the run goes on in another container, started from this image with the run's files on top.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum NetworkEffect {
-    /// The run goes on in another container, started from this image with the run's files on top.
-    Installed {
-        manager: Manager,
-        /// As asked for; none means what the manifests say.
-        asked: Vec<String>,
-        /// What is there now and was not before.
-        packages: Vec<InstalledPackage>,
-        image: String,
-        image_digest: String,
-        container: String,
-    },
-    /// The runner ended while it was under way. It is not done again by itself.
-    Unknown,
+pub struct Install {
+    pub manager: Manager,
+    /// As asked for; none means what the manifests say.
+    pub asked: Vec<String>,
+    /// What is there now and was not before.
+    pub packages: Vec<InstalledPackage>,
+    pub image: String,
+    pub image_digest: String,
+    pub container: String,
 }

@@ -34,11 +34,11 @@ static EXPORTS: LazyLock<Regex> = LazyLock::new(|| {
 fn layer(file: &str) -> Layer {
     let parts: Vec<&str> = file.trim_start_matches("src/").trim_end_matches(".rs").split('/').collect();
     match parts.as_slice() {
-        ["id" | "task" | "message" | "event" | "error" | "network" | "shell"] | ["snapshot", "mod"] => {
+        ["id" | "task" | "message" | "event" | "error" | "failpoint" | "network" | "shell"] | ["snapshot", "mod"] => {
             Layer::Vocabulary
         }
         ["model" | "sandbox" | "store", "mod"] => Layer::Seam,
-        ["agent", "state" | "limits"] | ["context" | "feedback", ..] => Layer::Decider,
+        ["agent", "state" | "limits" | "history"] | ["context" | "feedback", ..] => Layer::Decider,
         ["model" | "sandbox" | "store" | "snapshot", ..] => Layer::Adapter,
         ["agent" | "tools" | "verify", ..] => Layer::Tool,
         ["attack" | "bench" | "cli" | "config" | "output" | "lib" | "main", ..] => Layer::Edge,

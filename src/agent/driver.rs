@@ -12,11 +12,11 @@ use super::capture::capture;
 use super::install::network_events;
 use super::{RunState, Step};
 use crate::context;
-use crate::error::{Error, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::event::{Event, JOURNAL_SCHEMA, Limits, RunOutcome, RunStatus, ToolOutcome};
 use crate::feedback::Delta;
 use crate::id::{CallToken, RunId};
-use crate::message::ToolUse;
+use crate::message::{ToolUse, Usage};
 use crate::model::{Model, ModelError};
 use crate::network::Traffic;
 use crate::sandbox::{AGENT_UID, Installer, Launcher, Sandbox, SandboxError, SandboxSpec};
@@ -50,6 +50,8 @@ pub struct Settings {
     pub repo: String,
     pub task: Task,
     pub limits: Limits,
+    /// What `resume` needs beside the journal, as the edge wrote it.
+    pub plan: serde_json::Value,
 }
 
 /// Watches a run; never changes it.
@@ -79,6 +81,8 @@ const DETAIL_CHARS_MAX: usize = 100;
 /// Runs to the end. `Ok` holds the final state, whatever the outcome; `Err` means that there is no run to speak of, or
 /// that its sandbox or store failed (the journal then ends with that).
 pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: CancellationToken) -> Result<RunState> {
+    let manifest = serde_json::to_vec(&*parts.pristine).expect("a manifest is plain data");
+    let pristine = parts.store.put_blob(&manifest).map_err(store_failed)?;
     let started = Event::RunStarted {
         schema: JOURNAL_SCHEMA,
         greenroom: env!("CARGO_PKG_VERSION").into(),
@@ -87,6 +91,9 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
         task: parts.settings.task.clone(),
         model: parts.model.id().to_owned(),
         limits: parts.settings.limits.clone(),
+        plan: parts.settings.plan.clone(),
+        pristine: Some(pristine),
+        parent: None,
     };
     let state = RunState::start(&started).expect("the event starts a run");
     let mut run = Run { parts, state, sandbox: None, observer, began: Instant::now() };
@@ -134,7 +141,7 @@ impl Run<'_> {
             if let Err(failure) = outcome {
                 let error = failed(failure);
                 // The journal should say why it ends; if it cannot, the first error is still the one to show.
-                let _ = self.finish(RunOutcome { status: RunStatus::Failed, reason: error.to_string() });
+                let _ = self.finish(RunOutcome { status: RunStatus::Parked, reason: error.to_string() });
                 return Err(error);
             }
         }
@@ -211,7 +218,18 @@ impl Run<'_> {
 
     async fn call_model(&mut self, turn: u64) -> Result<(), ToolFailure> {
         let request = context::build(&self.state, tools::specs());
-        self.commit(Event::ModelRequested { turn, estimated_input_tokens: context::estimated_tokens(&request) })?;
+        let estimated_input_tokens = context::estimated_tokens(&request);
+        let most = Usage {
+            input_tokens: Some(estimated_input_tokens),
+            output_tokens: Some(u64::from(request.output_tokens_max)),
+            ..Usage::default()
+        };
+        self.commit(Event::ModelRequested {
+            turn,
+            estimated_input_tokens,
+            output_tokens_max: request.output_tokens_max,
+            cost_usd_max: self.parts.model.cost_usd(&most),
+        })?;
         self.observer.progress(&Progress::AskingModel { model: self.parts.model.id().to_owned(), turn });
         let began = Instant::now();
         let model = self.parts.model.clone();
@@ -359,7 +377,7 @@ fn failed(failure: ToolFailure) -> Error {
 }
 
 fn store_failed(error: std::io::Error) -> Error {
-    Error::internal("cannot write the run's journal or blobs")
+    Error::new(ExitCode::Parked, "cannot write the run's journal or blobs; nothing was done that is not in it")
         .because(error)
-        .hint("make room on the disk that holds the state folder, or point GREENROOM_HOME elsewhere")
+        .hint("see to the disk that holds the state folder, then go on with `greenroom resume`")
 }

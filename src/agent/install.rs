@@ -6,7 +6,7 @@ use super::capture::capture;
 use super::driver::{Run, made_beside, no_sandbox, tree_stream};
 use crate::event::{Event, ToolOutcome};
 use crate::id::CallToken;
-use crate::network::{NetworkEffect, ProxyRecord};
+use crate::network::{Install, ProxyRecord};
 use crate::sandbox::{Installed, Installer, OutputSink, SandboxSpec, SetupError, Stream, WORKSPACE, Wanted};
 use crate::snapshot::Manifest;
 use crate::tools::ToolFailure;
@@ -81,7 +81,7 @@ impl Run<'_> {
             build_output.remove(path);
             written.push(name);
         }
-        let network = NetworkEffect::Installed {
+        let installed = Install {
             manager: args.manager,
             asked: args.packages.clone(),
             packages: done.packages.clone(),
@@ -95,7 +95,7 @@ impl Run<'_> {
         }
         Ok(ToolOutcome {
             build_output: build_output.into_iter().collect(),
-            network: Some(network),
+            installed: Some(Box::new(installed)),
             may_write: true,
             ..ToolOutcome::told(install::told(args.manager, &done.packages, &written))
         })

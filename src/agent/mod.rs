@@ -2,6 +2,7 @@
 
 mod capture;
 mod driver;
+pub mod history;
 mod install;
 mod limits;
 mod state;

@@ -12,7 +12,7 @@ use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus};
 use crate::feedback;
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{Block, Message, ModelResponse, Role, StopReason, ToolUse};
-use crate::network::{INSTALL, InstalledPackage, Manager, NetworkEffect};
+use crate::network::{INSTALL, Install, InstalledPackage, Manager};
 use crate::shell::ShellState;
 use crate::snapshot::TreePath;
 use crate::task::{CheckResult, Task};
@@ -62,6 +62,8 @@ pub struct RunState {
     pub steps: u64,
     /// Model requests sent.
     pub turns: u64,
+    /// Answers in the conversation as it stands: what a rewind took back is not among them.
+    pub answers: u64,
     pub input_tokens: u64,
     pub output_tokens: u64,
     pub cost_usd: f64,
@@ -72,12 +74,24 @@ pub struct RunState {
     pub shrinks: u32,
     pub outcome: Option<RunOutcome>,
     phase: Phase,
+    /// Where a later runner goes on that was asked to, once this one parks or stops at a limit.
+    resume_at: Option<Phase>,
+    /// What a request that has no answer yet may come to.
+    asked: Option<Asked>,
     results: Vec<Block>,
     pending: VecDeque<ToolUse>,
     /// Files may have changed since `last_checks`.
     changed_since_checks: bool,
     submissions: u32,
     idle_turns: u32,
+}
+
+/// Charged where nobody will ever know what was spent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Asked {
+    input_tokens: u64,
+    output_tokens: u64,
+    cost_usd: Option<f64>,
 }
 
 /// How often one check ran after the baseline, and how often it was red.
@@ -129,7 +143,7 @@ enum Phase {
 impl RunState {
     /// The state after `RunStarted`; `None` for any other event.
     pub fn start(event: &Event) -> Option<Self> {
-        let Event::RunStarted { run, repo, task, model, limits, .. } = event else { return None };
+        let Event::RunStarted { run, repo, task, model, limits, pristine, .. } = event else { return None };
         Some(RunState {
             run: run.clone(),
             repo: repo.clone(),
@@ -141,7 +155,7 @@ impl RunState {
             image_digest: None,
             installs: Vec::new(),
             container: None,
-            pristine: None,
+            pristine: pristine.clone(),
             transcript: Vec::new(),
             baseline: None,
             last_checks: None,
@@ -156,6 +170,7 @@ impl RunState {
             summary: None,
             steps: 0,
             turns: 0,
+            answers: 0,
             input_tokens: 0,
             output_tokens: 0,
             cost_usd: 0.0,
@@ -164,22 +179,14 @@ impl RunState {
             shrinks: 0,
             outcome: None,
             phase: Phase::Created,
+            resume_at: None,
+            asked: None,
             results: Vec::new(),
             pending: VecDeque::new(),
             changed_since_checks: false,
             submissions: 0,
             idle_turns: 0,
         })
-    }
-
-    /// The whole fold. `None` where the journal does not begin with `RunStarted`.
-    pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Self> {
-        let mut events = events.into_iter();
-        let mut state = RunState::start(events.next()?)?;
-        for event in events {
-            state.apply(event);
-        }
-        Some(state)
     }
 
     /// What to do next, from the state alone.
@@ -229,25 +236,33 @@ impl RunState {
                     self.continue_in(Phase::AwaitModel);
                 }
             }
-            Event::ModelRequested { turn, .. } => {
+            Event::ModelRequested { turn, estimated_input_tokens, output_tokens_max, cost_usd_max } => {
                 self.turns = *turn;
+                self.asked = Some(Asked {
+                    input_tokens: *estimated_input_tokens,
+                    output_tokens: u64::from(*output_tokens_max),
+                    cost_usd: *cost_usd_max,
+                });
                 self.phase = Phase::ModelAsked;
             }
             Event::ModelResponded { response, cost_usd, elapsed_ms, .. } => {
                 self.elapsed_ms += elapsed_ms;
+                self.asked = None;
+                self.answers += 1;
                 self.charge(response, *cost_usd);
                 self.take_answer(response);
             }
             Event::ModelFailed { failure, detail, elapsed_ms, .. } => {
                 self.elapsed_ms += elapsed_ms;
+                self.asked = None;
                 self.take_failure(*failure, detail);
             }
             Event::ToolCallStarted { token, .. } => {
                 self.phase = Phase::InTool(*token);
             }
-            Event::ToolCallFinished { result, elapsed_ms, .. } => {
+            Event::ToolCallFinished { token, result, elapsed_ms, .. } => {
                 self.elapsed_ms += elapsed_ms;
-                self.steps += 1;
+                self.steps = token.0 + 1;
                 self.changed_since_checks |= result.may_write;
                 if let Some(checks) = &result.checks {
                     for (tally, check) in self.tally.iter_mut().zip(checks) {
@@ -265,7 +280,9 @@ impl RunState {
                 if let Some(shell) = &result.shell {
                     self.shell = shell.clone();
                 }
-                self.take_network(result.network.as_ref());
+                if let Some(install) = &result.installed {
+                    self.take_install(install);
+                }
                 if let Some(call) = self.pending.pop_front() {
                     self.results.push(Block::ToolResult {
                         tool_use_id: call.id,
@@ -311,31 +328,98 @@ impl RunState {
                 self.verification = Some(checks.clone());
                 self.take_verdict(checks);
             }
-            Event::Finished { outcome, .. } => {
+            Event::Finished { outcome, elapsed_ms } => {
+                self.elapsed_ms = self.elapsed_ms.max(*elapsed_ms);
+                let stopped = std::mem::replace(&mut self.phase, Phase::Done);
+                match outcome.status {
+                    RunStatus::Parked | RunStatus::Failed if self.resume_at.is_none() => self.resume_at = Some(stopped),
+                    RunStatus::Parked | RunStatus::Failed | RunStatus::Limit => {}
+                    RunStatus::Verified | RunStatus::Unverified | RunStatus::Infeasible => self.resume_at = None,
+                }
                 self.outcome = Some(outcome.clone());
-                self.phase = Phase::Done;
+                self.container = None;
             }
+            Event::Resumed { limits, .. } => self.resume(limits.as_ref()),
+            Event::SandboxReplaced { container, .. } => self.container = Some(container.clone()),
+            // `replay` goes back; an event alone cannot know where that is.
+            Event::Rewound { .. } | Event::Imported { .. } => self.container = None,
+        }
+    }
+
+    /// Whether a later runner has anything to do.
+    pub fn can_resume(&self) -> bool {
+        self.phase != Phase::Done || self.resume_at.is_some()
+    }
+
+    fn resume(&mut self, limits: Option<&Limits>) {
+        if let Some(limits) = limits {
+            self.limits = limits.clone();
+        }
+        // The request may have reached the provider: what it can have cost at most is spent.
+        if let Some(asked) = self.asked.take() {
+            self.input_tokens += asked.input_tokens;
+            self.output_tokens += asked.output_tokens;
+            match asked.cost_usd {
+                Some(cost) => self.cost_usd += cost,
+                None => self.cost_known = false,
+            }
+        }
+        if let Some(phase) = self.resume_at.take() {
+            self.outcome = None;
+            self.phase = phase;
+        }
+        self.stop_at_limit();
+    }
+
+    /// What was spent since stays spent; the container is not the one of this point.
+    pub(super) fn rewound_from(&mut self, later: &RunState) {
+        self.steps = later.steps;
+        self.turns = later.turns;
+        self.input_tokens = later.input_tokens;
+        self.output_tokens = later.output_tokens;
+        self.cost_usd = later.cost_usd;
+        self.cost_known = later.cost_known;
+        self.elapsed_ms = later.elapsed_ms;
+        self.limits = later.limits.clone();
+        self.asked = later.asked;
+        self.container = None;
+        if let Some(phase) = self.resume_at.take() {
+            self.phase = phase;
+        }
+        self.stop_at_limit();
+    }
+
+    /// A limit that is used up ends the run before it asks or does anything more.
+    fn stop_at_limit(&mut self) {
+        match self.phase {
+            Phase::AwaitModel | Phase::ModelAsked | Phase::Tools => self.continue_in(self.phase.clone()),
+            Phase::Created
+            | Phase::SandboxReady
+            | Phase::InTool(_)
+            | Phase::CaptureToVerify
+            | Phase::Verify
+            | Phase::CaptureToFinish(_)
+            | Phase::Finish(_)
+            | Phase::Done => {}
         }
     }
 
     /// Goes on unless a limit is used up: then the tree is captured and the run ends.
     fn continue_in(&mut self, phase: Phase) {
         self.phase = match limits::reached(self) {
-            Some(reason) => Phase::CaptureToFinish(RunOutcome { status: RunStatus::Limit, reason }),
+            Some(reason) => {
+                self.resume_at = Some(phase);
+                Phase::CaptureToFinish(RunOutcome { status: RunStatus::Limit, reason })
+            }
             None => phase,
         };
     }
 
-    fn take_network(&mut self, effect: Option<&NetworkEffect>) {
-        match effect {
-            Some(NetworkEffect::Installed { manager, packages, image, image_digest, container, .. }) => {
-                self.image = Some(image.clone());
-                self.image_digest = Some(image_digest.clone());
-                self.container = Some(container.clone());
-                self.installs.push((*manager, packages.clone()));
-            }
-            Some(NetworkEffect::Unknown) | None => {}
-        }
+    fn take_install(&mut self, install: &Install) {
+        self.image = Some(install.image.clone());
+        self.image_digest = Some(install.image_digest.clone());
+        self.container = Some(install.container.clone());
+        self.installs.push((install.manager, install.packages.clone()));
     }
 
     /// ` with X 1.0 (pip) installed`, or nothing: what a verdict in a clean container depends on beside the tree.
@@ -426,8 +510,10 @@ impl RunState {
 
     fn take_failure(&mut self, failure: ModelFailure, detail: &str) {
         let end = |status| Phase::CaptureToFinish(RunOutcome { status, reason: detail.to_owned() });
+        self.resume_at = Some(Phase::AwaitModel);
         self.phase = match failure {
             ModelFailure::ContextOverflow if self.shrinks < SHRINKS_MAX => {
+                self.resume_at = None;
                 self.shrinks += 1;
                 Phase::AwaitModel
             }

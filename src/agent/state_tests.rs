@@ -7,7 +7,7 @@ use super::{RunState, Step};
 use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus, ToolOutcome};
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{Block, ModelResponse, Role, StopReason, ToolUse, Usage};
-use crate::network::{InstalledPackage, Manager, NetworkEffect};
+use crate::network::{Install, InstalledPackage, Manager};
 use crate::snapshot::TreePath;
 use crate::task::{Check, CheckResult, Outcome, Task};
 
@@ -34,6 +34,9 @@ fn started(limits: Limits, instruction: Option<&str>) -> RunState {
         task,
         model: "scripted".into(),
         limits,
+        plan: serde_json::Value::Null,
+        pristine: None,
+        parent: None,
     };
     RunState::start(&event).expect("the event starts a run")
 }
@@ -66,7 +69,7 @@ fn baseline(code: i32) -> Event {
 
 fn answer(state: &mut RunState, calls: &[&str], stop_reason: StopReason) {
     let turn = state.turns + 1;
-    state.apply(&Event::ModelRequested { turn, estimated_input_tokens: 100 });
+    state.apply(&Event::ModelRequested { turn, estimated_input_tokens: 100, output_tokens_max: 0, cost_usd_max: None });
     let mut content = vec![Block::Text { text: "thinking aloud".into() }];
     content.extend(calls.iter().enumerate().map(|(n, name)| {
         Block::ToolUse(ToolUse { id: format!("{turn}.{n}"), name: (*name).into(), input: json!({}) })
@@ -230,7 +233,12 @@ fn each_limit_stops_the_run() {
 fn a_provider_that_stays_away_parks_the_run() {
     for failure in [ModelFailure::Unavailable, ModelFailure::Authentication, ModelFailure::Quota] {
         let mut state = ready(Limits::default());
-        state.apply(&Event::ModelRequested { turn: 1, estimated_input_tokens: 1 });
+        state.apply(&Event::ModelRequested {
+            turn: 1,
+            estimated_input_tokens: 1,
+            output_tokens_max: 0,
+            cost_usd_max: None,
+        });
         state.apply(&Event::ModelFailed { turn: 1, failure, detail: "503".into(), elapsed_ms: 1 });
         state.apply(&captured());
         assert!(matches!(state.next(), Step::Finish(RunOutcome { status: RunStatus::Parked, .. })));
@@ -242,7 +250,12 @@ fn a_request_that_is_too_long_is_built_smaller_twice() {
     let mut state = ready(Limits::default());
     for shrinks in 1..=2 {
         let turn = state.turns + 1;
-        state.apply(&Event::ModelRequested { turn, estimated_input_tokens: 1 });
+        state.apply(&Event::ModelRequested {
+            turn,
+            estimated_input_tokens: 1,
+            output_tokens_max: 0,
+            cost_usd_max: None,
+        });
         let failure = ModelFailure::ContextOverflow;
         state.apply(&Event::ModelFailed { turn, failure, detail: "too long".into(), elapsed_ms: 1 });
         assert_eq!((state.shrinks, state.next()), (shrinks, Step::CallModel { turn: turn + 1 }));
@@ -259,6 +272,9 @@ fn the_fold_of_every_prefix_decides_the_same_as_the_live_run() {
         task: Task { instruction: None, checks: vec![Check { command: "make test".into() }] },
         model: "m".into(),
         limits: Limits::default(),
+        plan: serde_json::Value::Null,
+        pristine: None,
+        parent: None,
     }];
     let call = ToolUse { id: "a".into(), name: "bash".into(), input: json!({}) };
     let response = ModelResponse {
@@ -267,7 +283,7 @@ fn the_fold_of_every_prefix_decides_the_same_as_the_live_run() {
         ..Default::default()
     };
     events.push(baseline(1));
-    events.push(Event::ModelRequested { turn: 1, estimated_input_tokens: 1 });
+    events.push(Event::ModelRequested { turn: 1, estimated_input_tokens: 1, output_tokens_max: 0, cost_usd_max: None });
     events.push(Event::ModelResponded { turn: 1, response, cost_usd: None, elapsed_ms: 1 });
     events.push(Event::ToolCallStarted { token: CallToken(0), call });
     events.push(Event::ToolCallFinished { token: CallToken(0), result: Box::new(submitted()), elapsed_ms: 1 });
@@ -288,7 +304,7 @@ fn an_install_that_nobody_saw_end_is_not_made_again() {
     let Step::CallTool { token, call } = state.next() else { panic!("{:?}", state.next()) };
     state.apply(&Event::ToolCallStarted { token, call });
     assert_eq!(state.next(), Step::InstallUnknown { token });
-    let result = ToolOutcome { network: Some(NetworkEffect::Unknown), ..ToolOutcome::default() };
+    let result = ToolOutcome { effect_unknown: true, ..ToolOutcome::default() };
     state.apply(&Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: 0 });
     // Any other call can be made again: it reached nothing but its sandbox.
     let Step::CallTool { token, call } = state.next() else { panic!("{:?}", state.next()) };
@@ -302,7 +318,7 @@ fn what_was_installed_is_where_the_run_goes_on_and_stands_in_its_verdict() {
     let mut state = ready(Limits::default());
     answer(&mut state, &["install", "submit"], StopReason::ToolUse);
     let package = InstalledPackage { name: "six".into(), version: "1.16.0".into(), hash: None };
-    let network = NetworkEffect::Installed {
+    let install = Install {
         manager: Manager::Pip,
         asked: vec!["six".into()],
         packages: vec![package],
@@ -310,7 +326,10 @@ fn what_was_installed_is_where_the_run_goes_on_and_stands_in_its_verdict() {
         image_digest: "sha256:1".into(),
         container: "d".into(),
     };
-    finish_tool(&mut state, ToolOutcome { network: Some(network), may_write: true, ..ToolOutcome::default() });
+    finish_tool(
+        &mut state,
+        ToolOutcome { installed: Some(Box::new(install)), may_write: true, ..ToolOutcome::default() },
+    );
     assert_eq!((state.container.as_deref(), state.image_digest.as_deref()), (Some("d"), Some("sha256:1")));
     finish_tool(&mut state, ToolOutcome { submitted: Some(String::new()), ..ToolOutcome::default() });
     let (tree, patch) = (BlobId::of(b"t"), BlobId::of(b"p"));

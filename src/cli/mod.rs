@@ -2,6 +2,7 @@
 
 pub mod apply;
 mod attack;
+pub mod audit;
 pub mod bench;
 pub mod cp;
 pub mod demo;
@@ -13,6 +14,7 @@ pub mod images;
 mod interrupt;
 pub mod parse;
 mod past;
+mod plan;
 mod prepare;
 pub mod run;
 pub mod runs;
@@ -63,6 +65,7 @@ pub enum Command {
     Diff(diff::DiffArgs),
     Apply(apply::ApplyArgs),
     Cp(cp::CpArgs),
+    Audit(audit::AuditArgs),
     Demo(demo::DemoArgs),
     Images(images::ImagesArgs),
     Doctor(doctor::DoctorArgs),
@@ -91,6 +94,7 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCod
         Command::Diff(args) => diff::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
         Command::Cp(args) => cp::run(args, context).await,
+        Command::Audit(args) => audit::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,

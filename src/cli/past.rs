@@ -7,23 +7,26 @@ use crate::event::{Event, RunStatus};
 use crate::id::BlobId;
 use crate::output::jsonl::RunResult;
 use crate::snapshot::Manifest;
-use crate::store::{Record, RunDir, StoreError};
+use crate::store::{JournalError, Record, RunDir, StoreError};
 
 pub(super) struct Past {
     pub(super) dir: RunDir,
     pub(super) records: Vec<Record>,
+    /// Hash of the newest record.
+    pub(super) head: String,
     pub(super) state: RunState,
 }
 
 impl Past {
     pub(super) fn find(context: &Context, name: &str) -> Result<Self> {
         let dir = RunDir::find(&context.paths()?.state, name).map_err(found)?;
-        let records = dir.journal().map_err(found)?.records;
+        let journal = dir.journal().map_err(found)?;
+        let (head, records) = (journal.head().to_owned(), journal.records);
         let state = RunState::replay(records.iter().map(|record| &record.event)).ok_or_else(|| {
             Error::usage(format!("run `{name}` has an empty journal"))
                 .hint("it was killed before its first event; nothing was done")
         })?;
-        Ok(Past { dir, records, state })
+        Ok(Past { dir, records, head, state })
     }
 
     /// A tree it recorded.
@@ -55,6 +58,7 @@ impl Past {
         });
         let status = self.state.outcome.as_ref().map_or(RunStatus::Parked, |outcome| outcome.status);
         RunResult::of(&self.state, wall_ms.unwrap_or(self.state.elapsed_ms), status.exit_code())
+            .with_head(self.head.clone())
     }
 }
 
@@ -64,10 +68,14 @@ pub(super) fn found(error: StoreError) -> Error {
     match error {
         StoreError::NoSuchRun(_) => Error::usage(what).hint("`greenroom runs` lists them"),
         StoreError::Ambiguous(_) => Error::usage(what).hint("give more of the id; `greenroom runs` lists them"),
-        StoreError::Locked(_) => Error::usage(what).hint("wait for it, or stop the process that writes it"),
-        StoreError::Journal(_) => {
-            Error::internal(what).hint("the records before the damage are intact; nothing was changed")
+        StoreError::Locked { .. } => Error::usage(what).hint("wait for it, or park it with `greenroom stop`"),
+        StoreError::Exists(_) => Error::usage(what).hint("`greenroom runs` lists them"),
+        StoreError::Network { .. } => Error::usage(what).hint("point GREENROOM_HOME to a disk of this machine"),
+        StoreError::Journal(JournalError::Newer { .. }) => {
+            Error::usage(what).hint("use the version of Greenroom that wrote it, or a later one")
         }
+        StoreError::Journal(_) => Error::internal(what)
+            .hint("the records before the damage are intact: `greenroom export RUN --valid-prefix` saves them"),
         StoreError::Io { .. } => {
             Error::internal(what).hint("GREENROOM_HOME chooses another folder for state, cache and configuration")
         }

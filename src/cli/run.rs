@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::interrupt::Interrupt;
+use super::plan::Plan;
 use super::task_folder::TaskFolder;
 use super::watch::Watch;
 use super::{Context, Format, FormatArgs, engine, found, prepare, set_up, values};
@@ -20,7 +21,7 @@ use crate::model::Model;
 use crate::output::human::style::{DIM, RESET};
 use crate::output::jsonl::{ErrorLine, RunResult};
 use crate::output::summary;
-use crate::sandbox::{Installer, SandboxSpec};
+use crate::sandbox::{Installer, Weaker};
 use crate::store::{RunStore, Store};
 use crate::task::Task;
 
@@ -203,7 +204,10 @@ pub(super) async fn carry_out(job: Job, context: &mut Context, interrupt: &Inter
         (Ok(()), None) => Done::without_run(Error::internal("the run ended without a single event")),
         (Err(error), Some(mut result)) => {
             result.exit_code = error.exit.code();
-            let unended = if error.exit == ExitCode::Interrupted { RunStatus::Parked } else { RunStatus::Failed };
+            let unended = match error.exit {
+                ExitCode::Interrupted | ExitCode::Parked => RunStatus::Parked,
+                _ => RunStatus::Failed,
+            };
             result.status.get_or_insert(unended);
             result.error = Some(ErrorLine::of(&error));
             Done { result, patch: seen.patch, error: Some(error) }
@@ -222,11 +226,11 @@ struct Seen {
 async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &mut Seen) -> Result<()> {
     let Job { config, sandbox, install, instruction, checks, model, format } = job;
     let paths = context.paths()?;
-    let (image, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
+    let (image_name, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
     context.printer.note(&format!("{DIM}model{RESET}  {}", model.id()))?;
     let data = sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
     let engine = interrupt.or_stop(engine::connect()).await?;
-    let prepared = interrupt.or_stop(engine.prepare(&image, &mut context.printer)).await?;
+    let prepared = interrupt.or_stop(engine.prepare(&image_name, &mut context.printer)).await?;
     let blobs = prepare::shared_blobs(&paths.state)?;
     let put = move |bytes: &[u8]| blobs.put(bytes);
     let copied = interrupt.or_stop(prepare::copy(&config.repo, sandbox.include, put)).await?;
@@ -240,18 +244,25 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     // Last, so that what cannot begin leaves no run behind.
     let run = RunId::generate();
     let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
-    let spec = SandboxSpec {
-        run: run.clone(),
+    let plan = Plan {
+        image_name,
         image,
-        limits: config.resources,
+        resources: config.resources,
         env: prepare::environment(prepared.env, &config.env),
         data,
+        model: model.id().to_owned(),
+        setup: sandbox.setup.clone(),
+        install,
+        runtime: None,
+        weaker: Weaker::new(),
     };
+    let spec = plan.spec(&run);
     let settings = Settings {
         run,
         repo: config.repo.display().to_string(),
         task: Task { instruction, checks },
         limits: within_window(config.limits, model.as_ref()),
+        plan: plan.to_value(),
     };
     let parts = Parts {
         store: store.clone(),
@@ -266,7 +277,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let mut watch = Watch::new(&mut context.printer, format, interrupt.stop.clone());
     let driven = interrupt.or_now(agent::drive(parts, &mut watch, interrupt.stop.clone())).await;
     let (result, patch, failure) = watch.close();
-    seen.result = result;
+    seen.result = result.map(|result| result.with_head(store.head()));
     let read = |id: &BlobId| store.blob(id).map_err(|error| Error::internal("cannot read the patch").because(error));
     seen.patch = patch.as_ref().map(read).transpose()?;
     driven?;

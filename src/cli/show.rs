@@ -9,7 +9,7 @@ use super::{Context, Format, FormatArgs, Past};
 use crate::error::{ExitCode, Result};
 use crate::event::{Event, ToolOutcome};
 use crate::feedback::findings;
-use crate::network::{InstalledPackage, Manager, NetworkEffect, ProxyRecord};
+use crate::network::{InstalledPackage, Manager, ProxyRecord};
 use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET};
 use crate::output::jsonl::EventLine;
 use crate::output::report::verdict_line;
@@ -84,6 +84,11 @@ pub fn event(event: &Event) -> Option<String> {
         }
         Event::VerificationFinished { checks, .. } => Some(checks_text("verification in a clean container", checks)),
         Event::Finished { .. } => None,
+        Event::Resumed { .. } => Some(format!("{DIM}resumed{RESET}")),
+        Event::SandboxReplaced { reason, .. } => Some(format!("{DIM}fresh sandbox{RESET}: {reason}")),
+        Event::Rewound { to_step: 0 } => Some(format!("{DIM}rewound{RESET} to before the first step")),
+        Event::Rewound { to_step } => Some(format!("{DIM}rewound{RESET} to step {to_step}")),
+        Event::Imported { .. } => Some(format!("{DIM}imported{RESET}")),
     }
 }
 
@@ -91,12 +96,8 @@ fn tool_result(result: &ToolOutcome) -> Option<String> {
     if let Some(checks) = &result.checks {
         return Some(checks_text("checks", checks));
     }
-    match &result.network {
-        Some(NetworkEffect::Installed { manager, packages, .. }) => return Some(installed(*manager, packages)),
-        Some(NetworkEffect::Unknown) => {
-            return Some(format!("    {RED}unknown{RESET}: interrupted while it was under way; not done again"));
-        }
-        None => {}
+    if let Some(install) = &result.installed {
+        return Some(installed(install.manager, &install.packages));
     }
     if result.is_error {
         return Some(format!(

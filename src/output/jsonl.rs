@@ -83,6 +83,9 @@ pub struct RunResult {
     /// The agent's own words.
     pub summary: Option<String>,
     pub patch: Option<BlobId>,
+    /// Hash of the journal's newest record: what `audit --head` takes, to show later that nothing was rewritten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
     pub repo: String,
     pub model: String,
     pub image: Option<String>,
@@ -144,11 +147,16 @@ impl RunResult {
             files_changed: state.files_changed.clone(),
             summary: state.summary.clone(),
             patch: state.patch.clone(),
+            head: None,
             repo: state.repo.clone(),
             model: state.model.clone(),
             image: state.image.clone(),
             error: None,
         }
+    }
+
+    pub fn with_head(self, head: String) -> Self {
+        RunResult { head: Some(head), ..self }
     }
 
     /// For a run that could not begin, so that the last line is always a result.
@@ -172,6 +180,7 @@ impl RunResult {
             files_changed: Vec::new(),
             summary: None,
             patch: None,
+            head: None,
             repo: String::new(),
             model: String::new(),
             image: None,

@@ -39,6 +39,9 @@ pub fn render(result: &RunResult, patch: Option<&[u8]>) -> String {
         }
     }
     row(&mut text, "spent", &spent(result));
+    if let Some(head) = &result.head {
+        row(&mut text, "head", &format!("{DIM}{head}{RESET}"));
+    }
     if let Some(run) = &result.run {
         row(&mut text, "next", &format!("greenroom show {run}"));
         if !result.files_changed.is_empty() {

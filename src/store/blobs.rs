@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::seal::{Sealing, is_intact};
+use crate::failpoint::{self, Failpoint};
 use crate::id::BlobId;
 
 #[derive(Debug, Clone)]
@@ -31,12 +33,19 @@ impl Blobs {
         fs::create_dir_all(folder)?;
         let temporary = folder.join(format!(".{}.{}", std::process::id(), next_number()));
         let mut file = File::options().write(true).create_new(true).open(&temporary)?;
-        let written = file.write_all(&zstd::bulk::compress(bytes, ZSTD_LEVEL)?).and_then(|()| file.sync_all());
+        let mut sealing = Sealing::new(&mut file);
+        let written = sealing
+            .write_all(&zstd::bulk::compress(bytes, ZSTD_LEVEL)?)
+            .and_then(|()| sealing.finish().map(drop))
+            .and_then(|()| failpoint::hit(Failpoint::BlobWritten))
+            .and_then(|()| file.sync_all())
+            .and_then(|()| failpoint::hit(Failpoint::BlobSynced));
         if let Err(error) = written.and_then(|()| fs::rename(&temporary, &path)) {
             // The first error is the one to report; a leftover temporary file is harmless.
             let _ = fs::remove_file(&temporary);
             return Err(error);
         }
+        failpoint::hit(Failpoint::BlobRenamed)?;
         File::open(folder)?.sync_all()?;
         Ok(id)
     }
@@ -50,6 +59,15 @@ impl Blobs {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("blob {id} does not match its name")));
         }
         Ok(bytes)
+    }
+
+    /// Whether content and file are what was written, and how long the content is. Fails with `InvalidData` otherwise.
+    pub fn verify(&self, id: &BlobId) -> io::Result<u64> {
+        let content = self.get(id)?;
+        match is_intact(&fs::read(self.path(id))?) {
+            true => Ok(content.len() as u64),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, format!("the file of blob {id} was changed"))),
+        }
     }
 
     pub fn path(&self, id: &BlobId) -> PathBuf {
@@ -77,6 +95,23 @@ mod tests {
         let id = blobs.put(b"hello").expect("stored");
         assert_eq!(blobs.put(b"hello").expect("stored twice"), id);
         assert_eq!(blobs.get(&id).expect("read"), b"hello");
+    }
+
+    #[test]
+    fn any_flipped_bit_of_the_file_is_found_even_where_no_decoder_looks() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let blobs = Blobs::new(folder.path().join("blobs"));
+        let id = blobs.put(&b"hello ".repeat(100)).expect("stored");
+        let whole = fs::read(blobs.path(&id)).expect("its file");
+        assert_eq!(blobs.verify(&id).expect("as written"), 600);
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut bent = whole.clone();
+                bent[at] ^= 1 << bit;
+                fs::write(blobs.path(&id), bent).expect("tampered");
+                assert!(blobs.verify(&id).is_err(), "byte {at} bit {bit}");
+            }
+        }
     }
 
     #[test]

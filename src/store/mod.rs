@@ -2,12 +2,14 @@
 
 mod blobs;
 mod journal;
+mod journal_writer;
 mod run_dir;
+mod seal;
 
 use std::io;
 
 pub use blobs::Blobs;
-pub use journal::{JournalError, Record, read_journal};
+pub use journal::{JournalError, ReadJournal, Record, read_journal, read_valid_prefix};
 pub use run_dir::{RunDir, RunStore, StoreError, list_runs};
 
 use crate::event::Event;

@@ -1,13 +1,14 @@
 //! The folder of one run: `runs/<id>/journal.jsonl` and its lock, and the blobs all runs share.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::journal::{GENESIS, JournalWriter, ReadJournal};
-use super::{Blobs, JournalError, Store, read_journal};
+use super::journal::{GENESIS, ReadJournal};
+use super::journal_writer::JournalWriter;
+use super::{Blobs, JournalError, Store, read_journal, read_valid_prefix};
 use crate::event::Event;
 use crate::id::{BlobId, RunId};
 
@@ -24,8 +25,12 @@ pub enum StoreError {
     NoSuchRun(String),
     #[error("`{0}` fits more than one run")]
     Ambiguous(String),
-    #[error("run `{0}` is being written by another process")]
-    Locked(RunId),
+    #[error("run `{run}` is being written by another process{}", pid.map(|pid| format!(" ({pid})")).unwrap_or_default())]
+    Locked { run: RunId, pid: Option<i32> },
+    #[error("run `{0}` is there already")]
+    Exists(RunId),
+    #[error("the state folder `{path}` is on a network filesystem ({kind}), where a lock holds no other machine off")]
+    Network { path: PathBuf, kind: &'static str },
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error("cannot use the state folder `{path}`: {source}")]
@@ -62,8 +67,84 @@ impl RunDir {
         &self.blobs
     }
 
+    pub fn journal_path(&self) -> PathBuf {
+        self.path.join(JOURNAL)
+    }
+
     pub fn journal(&self) -> Result<ReadJournal, StoreError> {
-        Ok(read_journal(&self.path.join("journal.jsonl"))?)
+        Ok(read_journal(&self.journal_path())?)
+    }
+
+    /// The records before the first bad one, and what is wrong with that.
+    pub fn valid_prefix(&self) -> Result<(ReadJournal, Option<JournalError>), StoreError> {
+        Ok(read_valid_prefix(&self.journal_path())?)
+    }
+
+    /// The process that writes to this run now; `None` where nobody does.
+    pub fn owner(&self) -> Result<Option<Owner>, StoreError> {
+        let path = self.path.join(LOCK);
+        let failed = |source| StoreError::Io { path: path.clone(), source };
+        let lock = match File::open(&path) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(fs::TryLockError::WouldBlock) => Ok(Some(Owner { pid: pid_in(&lock) })),
+            Err(fs::TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    fn run(&self) -> RunId {
+        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.parse().expect("the folder of a run is named by its id")
+    }
+}
+
+/// Who holds a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// `None` in the instant before it has written its own number down.
+    pub pid: Option<i32>,
+}
+
+const JOURNAL: &str = "journal.jsonl";
+const LOCK: &str = "lock";
+
+/// Holds the run's folder for this process alone. The kernel frees it however the process dies.
+fn lock(dir: &RunDir) -> Result<File, StoreError> {
+    let path = dir.path.join(LOCK);
+    let failed = |source| StoreError::Io { path: path.clone(), source };
+    refuse_network(&dir.path)?;
+    let mut lock = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Err(StoreError::Locked { run: dir.run(), pid: pid_in(&lock) }),
+        Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    let written = lock.set_len(0).and_then(|()| lock.write_all(std::process::id().to_string().as_bytes()));
+    written.map_err(failed)?;
+    Ok(lock)
+}
+
+fn pid_in(mut lock: &File) -> Option<i32> {
+    let mut text = String::new();
+    lock.rewind().ok()?;
+    lock.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Numbers of `statfs(2)`.
+const NETWORK_FILESYSTEMS: [(u64, &str); 4] =
+    [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0xfe53_4d42, "SMB"), (0x517b, "SMB")];
+
+fn refuse_network(path: &Path) -> Result<(), StoreError> {
+    let failed = |error: rustix::io::Errno| StoreError::Io { path: path.to_owned(), source: error.into() };
+    let kind = rustix::fs::statfs(path).map_err(failed)?.f_type as u64;
+    match NETWORK_FILESYSTEMS.iter().find(|(number, _)| kind & 0xffff_ffff == *number) {
+        Some((_, kind)) => Err(StoreError::Network { path: path.to_owned(), kind }),
+        None => Ok(()),
     }
 }
 
@@ -97,23 +178,58 @@ impl RunStore {
         let failed = |source| StoreError::Io { path: dir.path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&dir.path).map_err(failed)?;
         DirBuilder::new().recursive(true).mode(0o700).create(dir.blobs.root()).map_err(failed)?;
-        let lock = File::create(dir.path.join("lock")).map_err(failed)?;
-        lock.try_lock().map_err(|_| StoreError::Locked(run.clone()))?;
-        let path = dir.path.join("journal.jsonl");
-        let file = File::options().append(true).create_new(true).open(path).map_err(failed)?;
-        File::open(&dir.path).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        let writer = Mutex::new(JournalWriter::new(file, 0, 1, GENESIS.into()));
+        let lock = lock(&dir)?;
+        let file = match File::options().append(true).create_new(true).open(dir.journal_path()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(StoreError::Exists(run.clone())),
+            opened => opened.map_err(failed)?,
+        };
+        // The journal's name, and the folder's own.
+        for folder in [dir.path.as_path(), dir.path.parent().expect("runs lie in a folder")] {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        }
+        let writer = Mutex::new(JournalWriter::new(file, 0, 0, 1, GENESIS.into()));
         Ok(RunStore { dir, writer, _lock: lock })
+    }
+
+    /// Takes over a run that nobody writes to, under the next epoch. A torn last line is set aside and cut off; how
+    /// long it was stands in what was read.
+    pub fn open(dir: RunDir) -> Result<(Self, ReadJournal), StoreError> {
+        let lock = lock(&dir)?;
+        let journal = dir.journal()?;
+        let failed = |source| StoreError::Io { path: dir.path.clone(), source };
+        let mut file = File::options().read(true).append(true).open(dir.journal_path()).map_err(failed)?;
+        if journal.torn_bytes > 0 {
+            cut_off_torn(&dir, &mut file, journal.valid_bytes).map_err(failed)?;
+        }
+        let seq = journal.records.len() as u64;
+        let epoch = journal.epoch() + 1;
+        let writer = JournalWriter::new(file, journal.valid_bytes, seq, epoch, journal.head().to_owned());
+        Ok((RunStore { dir, writer: Mutex::new(writer), _lock: lock }, journal))
     }
 
     pub fn dir(&self) -> &RunDir {
         &self.dir
     }
 
+    /// Which owner of the run this one is, counted from 1.
+    pub fn epoch(&self) -> u32 {
+        self.writer.lock().expect("no writer panics while it holds the journal").epoch()
+    }
+
     /// Hash of the newest record.
     pub fn head(&self) -> String {
         self.writer.lock().expect("no writer panics while it holds the journal").head().to_owned()
     }
+}
+
+/// The bytes stay beside the journal: they may be all that is left of a record.
+fn cut_off_torn(dir: &RunDir, file: &mut File, valid_bytes: u64) -> io::Result<()> {
+    let mut torn = Vec::new();
+    file.seek(io::SeekFrom::Start(valid_bytes))?;
+    file.read_to_end(&mut torn)?;
+    fs::write(dir.path.join(format!("torn-{valid_bytes}")), torn)?;
+    file.set_len(valid_bytes)?;
+    file.sync_all()
 }
 
 impl Store for RunStore {
@@ -141,7 +257,14 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let run = RunId::generate();
         let store = RunStore::create(state.path(), &run).unwrap();
-        store.append(&Event::ModelRequested { turn: 1, estimated_input_tokens: 5 }).unwrap();
+        store
+            .append(&Event::ModelRequested {
+                turn: 1,
+                estimated_input_tokens: 5,
+                output_tokens_max: 0,
+                cost_usd_max: None,
+            })
+            .unwrap();
         let tail = &run.as_str()[20..];
         for name in ["last", run.as_str(), tail] {
             assert_eq!(RunDir::find(state.path(), name).unwrap().journal().unwrap().records.len(), 1, "{name}");
@@ -154,6 +277,73 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let run = RunId::generate();
         let _first = RunStore::create(state.path(), &run).unwrap();
-        assert!(matches!(RunStore::create(state.path(), &run), Err(StoreError::Locked(_))));
+        assert!(matches!(RunStore::create(state.path(), &run), Err(StoreError::Locked { pid: Some(_), .. })));
+    }
+
+    fn request(turn: u64) -> Event {
+        Event::ModelRequested { turn, estimated_input_tokens: 5, output_tokens_max: 0, cost_usd_max: None }
+    }
+
+    #[test]
+    fn the_next_owner_goes_on_under_the_next_epoch() {
+        let state = tempfile::tempdir().unwrap();
+        let run = RunId::generate();
+        let first = RunStore::create(state.path(), &run).unwrap();
+        first.append(&request(1)).unwrap();
+        let dir = first.dir().clone();
+        assert!(matches!(RunStore::open(dir.clone()), Err(StoreError::Locked { .. })));
+        assert_eq!(dir.owner().unwrap().unwrap().pid, Some(std::process::id() as i32));
+        drop(first);
+        assert_eq!(dir.owner().unwrap(), None);
+        let (second, read) = RunStore::open(dir.clone()).unwrap();
+        assert_eq!((read.records.len(), second.epoch()), (1, 2));
+        second.append(&request(2)).unwrap();
+        let journal = dir.journal().unwrap();
+        assert_eq!(journal.records.iter().map(|record| record.epoch).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(journal.head(), second.head());
+    }
+
+    #[test]
+    fn a_torn_tail_is_cut_off_kept_aside_and_told() {
+        let state = tempfile::tempdir().unwrap();
+        let run = RunId::generate();
+        let store = RunStore::create(state.path(), &run).unwrap();
+        store.append(&request(1)).unwrap();
+        let dir = store.dir().clone();
+        drop(store);
+        let whole = fs::read(dir.journal_path()).unwrap();
+        File::options().append(true).open(dir.journal_path()).unwrap().write_all(b"{\"seq\":1,\"ep").unwrap();
+        let (store, read) = RunStore::open(dir.clone()).unwrap();
+        assert_eq!((read.records.len(), read.torn_bytes), (1, 12));
+        assert_eq!(fs::read(dir.journal_path()).unwrap(), whole);
+        assert_eq!(fs::read(dir.path().join(format!("torn-{}", whole.len()))).unwrap(), b"{\"seq\":1,\"ep");
+        store.append(&request(2)).unwrap();
+        drop(store);
+        assert_eq!(dir.journal().unwrap().records.len(), 2);
+    }
+
+    #[test]
+    fn of_many_that_race_for_a_run_one_wins() {
+        let state = tempfile::tempdir().unwrap();
+        let run = RunId::generate();
+        let store = RunStore::create(state.path(), &run).unwrap();
+        store.append(&request(1)).unwrap();
+        let dir = store.dir().clone();
+        drop(store);
+        for round in 0..50 {
+            let barrier = std::sync::Barrier::new(8);
+            let won: Vec<RunStore> = std::thread::scope(|scope| {
+                let race = || {
+                    barrier.wait();
+                    RunStore::open(dir.clone()).ok().map(|(store, _)| store)
+                };
+                let racers: Vec<_> = (0..8).map(|_| scope.spawn(race)).collect();
+                racers.into_iter().filter_map(|racer| racer.join().unwrap()).collect()
+            });
+            assert_eq!(won.len(), 1, "round {round}");
+            won[0].append(&request(round)).unwrap();
+        }
+        let epochs: Vec<u32> = dir.journal().unwrap().records.iter().map(|record| record.epoch).collect();
+        assert_eq!(epochs, (1..=51).collect::<Vec<_>>());
     }
 }

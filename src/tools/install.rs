@@ -92,7 +92,7 @@ pub fn not_allowed() -> ToolOutcome {
 /// The answer to a call that was under way when an earlier runner ended.
 pub fn unknown() -> ToolOutcome {
     ToolOutcome {
-        network: Some(crate::network::NetworkEffect::Unknown),
+        effect_unknown: true,
         is_error: true,
         ..ToolOutcome::told(
             "the runner was interrupted while this install was under way, so what came of it is not known; the sandbox \

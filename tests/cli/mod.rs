@@ -1,5 +1,6 @@
 //! The command line as users and scripts meet it: one file a command.
 
+mod audit;
 mod bench;
 mod diff;
 mod output;
@@ -26,6 +27,7 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
     let run: RunId = RUN.parse().expect("a run id");
     let store = RunStore::create(&environment.state(), &run).expect("a store");
     let patch = store.put_blob(PATCH.as_bytes()).expect("a blob");
+    let tree = store.put_blob(br#"{"entries":{}}"#).expect("a blob");
     let check = |code: i32, verdict: Verdict| {
         vec![CheckResult {
             check: Check { command: "python3 a.py".into() },
@@ -50,18 +52,21 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
             task: Task { instruction: Some("mend it".into()), checks: vec![Check { command: "python3 a.py".into() }] },
             model: "scripted:cure.jsonl".into(),
             limits: Limits::default(),
+            plan: serde_json::Value::Null,
+            pristine: None,
+            parent: None,
         },
         Event::SandboxStarted {
             container: "c".into(),
             image: "python".into(),
             image_digest: "sha256:0".into(),
             hardening: serde_json::json!({}),
-            pristine: patch.clone(),
+            pristine: tree.clone(),
             files: 1,
             bytes: 9,
         },
         Event::BaselineFinished { checks: check(1, Verdict::Failed), build_output: Vec::new(), elapsed_ms: 10 },
-        Event::ModelRequested { turn: 1, estimated_input_tokens: 100 },
+        Event::ModelRequested { turn: 1, estimated_input_tokens: 100, output_tokens_max: 0, cost_usd_max: None },
         Event::ModelResponded {
             turn: 1,
             response: ModelResponse {
@@ -85,7 +90,7 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
             elapsed_ms: 30,
         },
         Event::TreeCaptured {
-            tree: patch.clone(),
+            tree: tree.clone(),
             patch: patch.clone(),
             files_changed: vec!["a.py".into()],
             workspace: None,

@@ -25,6 +25,7 @@ fn a_run_is_told_step_by_step_and_cannot_act_on_the_terminal() {
       changed  a.py +2 -1
       why      Imported os.
       spent    1 step, 1 turn, 0 tokens, $0.0100, 1.2 s
+      head     <hash>
       next     greenroom show 01k0000000000000000000test
                greenroom diff 01k0000000000000000000test
                greenroom apply 01k0000000000000000000test
@@ -40,7 +41,8 @@ fn json_begins_with_init_and_ends_with_result() {
     assert_eq!(lines[0]["type"], "init");
     assert_eq!(lines[0]["checks"], serde_json::json!(["python3 a.py"]));
     let mut result = lines.last().expect("a last line").clone();
-    let patch = result["patch"].take();
+    let (patch, head) = (result["patch"].take(), result["head"].take());
+    assert_eq!(head.as_str().map(str::len), Some(64));
     assert_eq!(patch.as_str().map(str::len), Some(64));
     assert_snapshot!(serde_json::to_string_pretty(&result).expect("JSON"), @r#"
     {
@@ -58,6 +60,7 @@ fn json_begins_with_init_and_ends_with_result() {
       "files_changed": [
         "a.py"
       ],
+      "head": null,
       "image": "python",
       "input_tokens": 0,
       "model": "scripted:cure.jsonl",

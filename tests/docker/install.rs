@@ -2,7 +2,7 @@
 
 use bollard::query_parameters::RemoveImageOptions;
 use greenroom::event::{Event, ToolOutcome};
-use greenroom::network::{InstalledPackage, Manager, NetworkEffect, Verdict};
+use greenroom::network::{InstalledPackage, Manager, Verdict};
 use serde_json::{Value, json};
 
 use super::{House, Run, text};
@@ -21,9 +21,9 @@ fn run(house: &House, files: &[(&str, &str)], image: &str, check: &str, model: &
 fn installed(house: &House) -> Vec<(Manager, Vec<InstalledPackage>)> {
     let (mut found, mut images) = (Vec::new(), Vec::new());
     for answer in house.answers() {
-        if let Some(NetworkEffect::Installed { manager, packages, image_digest, .. }) = answer.network {
-            found.push((manager, packages));
-            images.push(image_digest);
+        if let Some(install) = answer.installed {
+            found.push((install.manager, install.packages));
+            images.push(install.image_digest);
         }
     }
     // The last first: each is made from the one before it.

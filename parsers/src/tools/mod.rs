@@ -33,23 +33,35 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod browser_stack;
 mod catch2;
 mod checkstyle;
+mod clang_tidy;
 mod code_climate;
+mod columns;
+mod cppcheck;
+mod cpplint;
 mod crash;
 mod ctest;
 mod dart_json;
+mod elixir;
+mod erlang;
 mod eslint;
 mod eslint_json;
+mod exunit;
 mod flake8;
 mod gcc;
 mod gcc_json;
 mod generic;
+mod ghc;
 mod go_build;
 mod go_panic;
 mod go_test;
 mod go_test_json;
 mod gtest;
+mod haskell_error;
+mod hlint;
+mod hspec;
 mod java_stack;
 mod javac;
 mod jest;
@@ -63,16 +75,21 @@ mod minitest;
 mod mocha;
 mod mypy;
 mod native_frame;
+mod node_test;
 mod ocaml;
+mod php;
+mod phpstan;
 mod phpunit;
 mod place;
 mod position;
+mod psalm;
 mod pylint;
 mod pyright;
 mod pytest;
 mod python;
 mod rdjson;
 mod rspec;
+mod rubocop;
 mod ruff;
 mod rust_panic;
 mod rustc;
@@ -80,6 +97,7 @@ mod rustc_json;
 mod sanitizer;
 mod sarif;
 mod shellcheck;
+mod sorbet;
 mod tap;
 mod tsc;
 mod unittest;
@@ -93,6 +111,7 @@ mod yamllint;
 pub(crate) const TOOLS: &[Tool] = &[
     rustc_json::TOOL,
     rustc::TOOL,
+    elixir::TOOL,
     libtest::TOOL,
     rust_panic::TOOL,
     make::TOOL,
@@ -100,6 +119,9 @@ pub(crate) const TOOLS: &[Tool] = &[
     valgrind::TOOL,
     ld::TOOL,
     mypy::TOOL,
+    cppcheck::TOOL,
+    ghc::TOOL,
+    clang_tidy::TOOL,
     gcc::TOOL,
     gcc::CLANG,
     ocaml::TOOL,
@@ -115,6 +137,10 @@ pub(crate) const TOOLS: &[Tool] = &[
     go_test::TOOL,
     go_panic::TOOL,
     eslint_json::TOOL,
+    cpplint::TOOL,
+    hlint::TOOL,
+    rubocop::TOOL,
+    sorbet::TOOL,
     yamllint::TOOL,
     eslint::TOOL,
     go_build::TOOL,
@@ -123,9 +149,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     java_stack::TOOL,
     jest::TOOL,
     vitest::TOOL,
+    node_test::TOOL,
     mocha::TOOL,
     tap::TOOL,
     v8_stack::TOOL,
+    browser_stack::TOOL,
     javac::TOOL,
     junit_xml::TOOL,
     checkstyle::TOOL,
@@ -135,13 +163,20 @@ pub(crate) const TOOLS: &[Tool] = &[
     rdjson::TOOL,
     dart_json::TOOL,
     log_commands::TOOL,
+    erlang::TOOL,
     gtest::TOOL,
     catch2::TOOL,
     ctest::TOOL,
+    hspec::TOOL,
+    exunit::TOOL,
     rspec::TOOL,
     minitest::TOOL,
     phpunit::TOOL,
     shellcheck::TOOL,
+    haskell_error::TOOL,
+    php::TOOL,
+    phpstan::TOOL,
+    psalm::TOOL,
     crash::TOOL,
     // Reads what nobody else does: always the last.
     generic::TOOL,

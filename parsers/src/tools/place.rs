@@ -57,6 +57,15 @@ pub(super) fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('\'').skip(1).step_by(2)
 }
 
+/// The column and the width of `^^^^^` alone on a line.
+pub(super) fn marks(line: &str) -> Option<(u32, u32)> {
+    let text = line.trim();
+    let only_marks = text.starts_with('^') && text.bytes().all(|b| matches!(b, b'^' | b'~'));
+    let indent = line.chars().take_while(|c| c.is_whitespace()).count();
+    let column = u32::try_from(indent).ok()?.checked_add(1)?;
+    only_marks.then(|| Some((column, u32::try_from(text.len()).ok()?)))?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

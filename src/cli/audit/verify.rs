@@ -1,0 +1,139 @@
+//! Every byte of a run against what was written: the chain of records, and each blob they name.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use serde::Serialize;
+
+use crate::cli::found;
+use crate::error::Result;
+use crate::event::{Event, Named};
+use crate::id::BlobId;
+use crate::snapshot::{Entry, Manifest};
+use crate::store::{Blobs, JournalError, Record, RunDir};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Verified {
+    /// Hash of the last good record.
+    pub(super) head: String,
+    pub(super) records: u64,
+    /// How many processes have written to the journal.
+    pub(super) owners: u32,
+    pub(super) blobs: u64,
+    /// Of their contents.
+    pub(super) blob_bytes: u64,
+    pub(super) problems: Vec<Problem>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Problem {
+    pub(super) place: Place,
+    pub(super) detail: String,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(super) enum Place {
+    /// Where the bad record begins; lines count from 1.
+    Journal { offset: u64, line: u64 },
+    Blob {
+        blob: BlobId,
+        /// The first step that names it.
+        step: Option<u64>,
+    },
+    /// Given on the command line.
+    Head { head: String },
+}
+
+/// Reads everything, changes nothing. The records are those before the first bad one.
+pub(super) fn verify(dir: &RunDir, head: Option<&str>) -> Result<(Verified, Vec<Record>)> {
+    let (journal, damage) = dir.valid_prefix().map_err(found)?;
+    let mut problems = Vec::new();
+    let end = Place::Journal { offset: journal.valid_bytes, line: journal.records.len() as u64 + 1 };
+    match damage {
+        Some(JournalError::Damaged { offset, line, detail }) => {
+            problems.push(Problem { place: Place::Journal { offset, line }, detail });
+        }
+        Some(error @ (JournalError::Newer { .. } | JournalError::Io(_))) => return Err(found(error.into())),
+        None if journal.torn_bytes > 0 => {
+            let detail = journal.torn_detail.as_deref().unwrap_or("it is torn");
+            let detail = format!("the last {} bytes are no record: {detail}", journal.torn_bytes);
+            problems.push(Problem { place: end, detail });
+        }
+        None => {}
+    }
+    if let Some(head) = head.filter(|head| !journal.hashes.iter().any(|hash| hash == head)) {
+        let detail = "no record has this hash: the journal was rewritten, or it is another run's".to_owned();
+        problems.push(Problem { place: Place::Head { head: head.to_owned() }, detail });
+    }
+    let mut seen = Seen { blobs: dir.blobs(), seen: BTreeSet::new(), bytes: 0, step: None, problems };
+    for record in &journal.records {
+        if let Event::ToolCallStarted { token, .. } | Event::ToolCallFinished { token, .. } = &record.event {
+            seen.step = Some(token.0 + 1);
+        }
+        record.event.blobs().into_iter().for_each(|blob| seen.look(blob));
+    }
+    let verified = Verified {
+        head: journal.head().to_owned(),
+        records: journal.records.len() as u64,
+        owners: journal.records.last().map_or(0, |record| record.epoch),
+        blobs: seen.seen.len() as u64,
+        blob_bytes: seen.bytes,
+        problems: seen.problems,
+    };
+    Ok((verified, journal.records))
+}
+
+struct Seen<'a> {
+    blobs: &'a Blobs,
+    seen: BTreeSet<BlobId>,
+    bytes: u64,
+    step: Option<u64>,
+    problems: Vec<Problem>,
+}
+
+impl Seen<'_> {
+    fn look(&mut self, named: Named<'_>) {
+        match named {
+            Named::Bytes(id) => drop(self.verify(id)),
+            Named::Manifest(id) if self.verify(id) => self.look_into(id),
+            Named::Manifest(_) => {}
+        }
+    }
+
+    fn look_into(&mut self, id: &BlobId) {
+        let manifest = self.blobs.get(id).and_then(|bytes| Ok(serde_json::from_slice::<Manifest>(&bytes)?));
+        match manifest {
+            Ok(manifest) => manifest.entries.values().for_each(|entry| match entry {
+                Entry::File { content, .. } => drop(self.verify(content)),
+                Entry::Directory { .. } | Entry::Symlink { .. } => {}
+            }),
+            Err(error) => self.problem(id, &error),
+        }
+    }
+
+    /// Once each; whether this was the first time and all is well.
+    fn verify(&mut self, id: &BlobId) -> bool {
+        if !self.seen.insert(id.clone()) {
+            return false;
+        }
+        match self.blobs.verify(id) {
+            Ok(bytes) => {
+                self.bytes += bytes;
+                true
+            }
+            Err(error) => {
+                self.problem(id, &error);
+                false
+            }
+        }
+    }
+
+    fn problem(&mut self, id: &BlobId, error: &io::Error) {
+        let detail = match error.kind() {
+            io::ErrorKind::NotFound => "it is missing".to_owned(),
+            _ => error.to_string(),
+        };
+        self.problems.push(Problem { place: Place::Blob { blob: id.clone(), step: self.step }, detail });
+    }
+}
