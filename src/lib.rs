@@ -8,6 +8,7 @@ pub mod failpoint;
 pub mod id;
 pub mod ledger;
 pub mod message;
+pub mod network;
 pub mod shell;
 pub mod task;
 

@@ -34,8 +34,10 @@ static EXPORTS: LazyLock<Regex> = LazyLock::new(|| {
 fn layer(file: &str) -> Layer {
     let parts: Vec<&str> = file.trim_start_matches("src/").trim_end_matches(".rs").split('/').collect();
     match parts.as_slice() {
-        ["checkpoint" | "error" | "event" | "failpoint" | "id" | "ledger" | "message" | "shell" | "task"]
-        | ["snapshot", "mod"] => Layer::Vocabulary,
+        [
+            "checkpoint" | "error" | "event" | "failpoint" | "id" | "ledger" | "message" | "network" | "shell" | "task",
+        ]
+        | ["snapshot", "mod" | "seen"] => Layer::Vocabulary,
         ["model" | "sandbox" | "store", "mod"] => Layer::Seam,
         ["agent", "history" | "limits" | "notebook" | "progress" | "state" | "window"]
         | ["context" | "feedback", ..] => Layer::Decider,

@@ -3,9 +3,11 @@
 mod capture;
 mod driver;
 pub mod history;
+mod install;
 mod limits;
 pub mod notebook;
 pub mod progress;
+pub mod snapshots;
 mod state;
 #[cfg(test)]
 mod state_tests;

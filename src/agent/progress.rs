@@ -22,6 +22,8 @@ pub const FRESH_STEPS: u32 = 6;
 const FRESH_WINDOWS_MAX: u32 = 2;
 /// After which the run ends.
 pub const STOP_STEPS: u32 = 10;
+/// A call that says the same each time and yet writes may be getting on where nobody looks.
+const WRITERS_PATIENCE: u32 = 3;
 /// The same for answers that differ each time though calls and tree do not: waiting for something looks like that too.
 const SAME_CALLS_TELL_STEPS: u32 = 5;
 const SAME_CALLS_STOP_STEPS: u32 = 40;
@@ -38,8 +40,10 @@ pub struct Observed<'a> {
     pub call: &'a ToolUse,
     /// What the model read.
     pub result: &'a str,
-    /// Names the tree after the call.
+    /// Names the tree after the call, as far as calls that write by name tell.
     pub tree: u64,
+    /// Whether the call left some file other than it was: perhaps a cache, perhaps the work itself.
+    pub wrote: bool,
     /// Names the set of failures, where the call was a check run that failed.
     pub failures: Option<u64>,
 }
@@ -66,6 +70,8 @@ pub struct Progress {
     answers: HashSet<u64>,
     /// Steps in a row that showed nothing new.
     idle: u32,
+    /// Some of them wrote: more patience is due.
+    idle_wrote: bool,
     /// Fresh windows wanted since the tree last went somewhere new.
     fresh_windows: u32,
     recent_calls: VecDeque<u64>,
@@ -89,6 +95,7 @@ impl Progress {
             Some(_) | None => self.answers.insert(answer(&step)),
         };
         self.idle = if news { 0 } else { self.idle + 1 };
+        self.idle_wrote = !news && (self.idle_wrote || step.wrote);
         self.note_call(&step, moved);
         self.note_failures(&step);
         let standing = self.standing(&step);
@@ -127,19 +134,20 @@ impl Progress {
     fn standing(&self, step: &Observed<'_>) -> Standing {
         let tool = &step.call.name;
         let idle = self.idle;
-        if idle >= STOP_STEPS {
+        let patience = if self.idle_wrote { WRITERS_PATIENCE } else { 1 };
+        if idle >= STOP_STEPS * patience {
             return Standing::Stop(format!("the last {idle} steps changed nothing and showed nothing new"));
         }
         if self.same_calls >= SAME_CALLS_STOP_STEPS {
             let n = self.same_calls;
             return Standing::Stop(format!("the last {n} steps repeated the same few calls on an unchanged tree"));
         }
-        if idle >= FRESH_STEPS && self.fresh_windows >= FRESH_WINDOWS_MAX {
+        if idle >= FRESH_STEPS * patience && self.fresh_windows >= FRESH_WINDOWS_MAX {
             return Standing::Stop(format!(
                 "{FRESH_WINDOWS_MAX} fresh windows led to no new tree, and the last {idle} steps showed nothing new"
             ));
         }
-        if idle == FRESH_STEPS {
+        if idle == FRESH_STEPS * patience {
             return Standing::Fresh(format!(
                 "{idle} steps in a row, the last with `{tool}`, led to trees and answers that were there before: \
                  that approach is exhausted"
@@ -230,7 +238,7 @@ mod tests {
             .iter()
             .map(|&(command, result, tree)| {
                 let call = bash(command);
-                progress.observe(Observed { call: &call, result, tree, failures: None })
+                progress.observe(Observed { call: &call, result, tree, wrote: false, failures: None })
             })
             .collect()
     }
@@ -245,6 +253,18 @@ mod tests {
         assert_eq!(told(&standings), Some(TELL_STEPS as usize));
         assert!(matches!(standings[FRESH_STEPS as usize], Standing::Fresh(_)));
         assert!(matches!(standings[STOP_STEPS as usize], Standing::Stop(_)));
+    }
+
+    #[test]
+    fn a_call_that_writes_each_time_is_told_and_given_time() {
+        let mut progress = Progress::default();
+        let call = bash("./migrate --next");
+        let observe =
+            |_| progress.observe(Observed { call: &call, result: "done", tree: 0, wrote: true, failures: None });
+        let standings: Vec<_> = (0..31).map(observe).collect();
+        assert_eq!(told(&standings), Some(TELL_STEPS as usize));
+        assert!(!standings[..18].iter().any(|standing| matches!(standing, Standing::Fresh(_) | Standing::Stop(_))));
+        assert!(matches!(standings[30], Standing::Stop(_)));
     }
 
     #[test]
@@ -289,7 +309,8 @@ mod tests {
         for _ in 0..3 {
             for (n, call) in files.iter().enumerate() {
                 let result = format!("content {n}");
-                let standing = progress.observe(Observed { call, result: &result, tree: 1, failures: None });
+                let standing =
+                    progress.observe(Observed { call, result: &result, tree: 1, wrote: false, failures: None });
                 assert_eq!(standing, Standing::Moving);
             }
             progress.window_rebuilt();
@@ -301,7 +322,9 @@ mod tests {
         let mut progress = Progress::default();
         let call = bash("pytest");
         let standings: Vec<_> = (0..10)
-            .map(|tree| progress.observe(Observed { call: &call, result: "1 failed", tree, failures: Some(7) }))
+            .map(|tree| {
+                progress.observe(Observed { call: &call, result: "1 failed", tree, wrote: true, failures: Some(7) })
+            })
             .collect();
         let told: Vec<_> =
             standings.iter().enumerate().filter(|(_, s)| matches!(s, Standing::Tell(_))).map(|(n, _)| n).collect();

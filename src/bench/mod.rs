@@ -4,6 +4,7 @@
 
 mod calls;
 mod flood;
+mod forks;
 pub mod loops;
 mod machine;
 mod parallel;

@@ -84,7 +84,7 @@ fn step(state: &mut RunState, call: ToolUse, result: ToolOutcome) {
     state.apply(&Event::ModelResponded { turn, response, cost_usd: None, elapsed_ms: 1 });
     let Step::CallTool { token, call } = state.next() else { panic!("{:?}", state.next()) };
     state.apply(&Event::ToolCallStarted { token, call });
-    state.apply(&Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: 1 });
+    state.apply(&Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: 1, snapshot: None });
 }
 
 fn bash(n: u64) -> ToolUse {

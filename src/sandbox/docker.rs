@@ -7,26 +7,30 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
     AttachContainerOptions, CreateContainerOptions, InspectContainerOptions, RemoveContainerOptions,
     StartContainerOptions, UploadToContainerOptions,
 };
 use futures_util::StreamExt;
+use greenroom_supervisor::protocol::HelloAck;
 
 use super::connect::{CALL, Engine, SLOW_CALL, is_not_found, within};
 use super::link::Link;
-use super::profile::{DATA, DataVolume, Profile};
+use super::profile::{DATA, DataVolume, Fill, Profile};
 use super::{
-    Confinement, ExecOutput, ExecRequest, FileError, Launcher, ListRequest, Listing, OutputSink, ResourceLimits,
-    Sandbox, SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult, TarStream, WORKSPACE, Weaker,
-    commands, data, files,
+    Confinement, ContentSink, ExecOutput, ExecRequest, FileError, Filling, HOME, Launcher, ListRequest, Listing,
+    OutputSink, ResourceLimits, Sandbox, SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult,
+    TarStream, WORKSPACE, Weaker, census, commands, data, files, fork,
 };
-use crate::id::BlobId;
+use crate::id::{BlobId, CallToken};
 use crate::snapshot::Manifest;
+use crate::snapshot::seen::{Census, Order, Spot};
 
 /// A runner that was not heard of for so long is dead, and its sandboxes end by themselves.
 pub const LEASE: Duration = Duration::from_secs(45);
 pub(super) const OWNER_LABEL: &str = "greenroom.owner";
+pub(super) const RUN_LABEL: &str = "greenroom.run";
 /// The first client of a new container.
 pub(super) const FIRST_EPOCH: u32 = 1;
 /// An upload that moves nothing for so long has failed.
@@ -80,7 +84,7 @@ impl DockerLauncher {
         let name = |variable: String| variable.split('=').next().map(str::to_owned);
         let labels = [
             ("greenroom", "1".to_owned()),
-            ("greenroom.run", spec.run.to_string()),
+            (RUN_LABEL, spec.run.to_string()),
             (OWNER_LABEL, self.owner.clone()),
             ("greenroom.lease", self.lease.as_secs().to_string()),
         ];
@@ -93,6 +97,7 @@ impl DockerLauncher {
             labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<HashMap<_, _>>(),
             image_env: config.env.unwrap_or_default().into_iter().filter_map(name).collect(),
             image_volumes: config.volumes.unwrap_or_default(),
+            fill: Fill::FromImage,
             data: if spec.data.is_some() { DataVolume::Filled } else { DataVolume::None },
             runtime: self.runtime.clone(),
             weaker: self.weaker.clone(),
@@ -102,21 +107,10 @@ impl DockerLauncher {
 
 #[async_trait]
 impl Launcher for DockerLauncher {
-    async fn start(&self, spec: &SandboxSpec, tree: TarStream) -> Result<Box<dyn Sandbox>, SandboxError> {
-        let docker = &self.engine.docker;
-        let failed = |detail| SandboxError::Start { detail };
+    async fn start_filled(&self, spec: &SandboxSpec, filling: Filling) -> Result<Box<dyn Sandbox>, SandboxError> {
         let profile = self.profile(spec).await?;
-        let body = profile.container(&spec.image.digest);
-        let created = within(
-            "create container",
-            SLOW_CALL,
-            docker.create_container(None::<CreateContainerOptions>, body),
-            failed,
-        )
-        .await?;
-        // From here on the container goes with this value, however the start ends.
-        let container = Container::new(docker.clone(), created.id);
-        match self.open(&container, &profile, spec, tree).await {
+        let container = self.create(profile.container(&spec.image.digest)).await?;
+        match self.open(&container, &profile, spec, filling).await {
             Ok((link, facts)) => Ok(Box::new(DockerSandbox { link, container, facts, env: spec.env.clone() })),
             Err(error) => {
                 // Waited for: one that was never started has no lease that would end it after this process has gone.
@@ -127,6 +121,26 @@ impl Launcher for DockerLauncher {
             }
         }
     }
+
+    async fn attach(
+        &self,
+        spec: &SandboxSpec,
+        container: &str,
+        epoch: u32,
+    ) -> Result<Option<Box<dyn Sandbox>>, SandboxError> {
+        let Some((link, facts)) = self.open_again(spec, container, epoch).await? else { return Ok(None) };
+        let container = Container::new(self.engine.docker.clone(), container.to_owned());
+        Ok(Some(Box::new(DockerSandbox { link, container, facts, env: spec.env.clone() })))
+    }
+
+    async fn fork(
+        &self,
+        spec: &SandboxSpec,
+        original: &dyn Sandbox,
+        count: usize,
+    ) -> Result<Vec<Box<dyn Sandbox>>, SandboxError> {
+        fork::fork(self, spec, &original.facts().container, count).await
+    }
 }
 
 impl DockerLauncher {
@@ -136,25 +150,44 @@ impl DockerLauncher {
         container: &Container,
         profile: &Profile,
         spec: &SandboxSpec,
-        tree: TarStream,
+        filling: Filling,
     ) -> Result<(Link, SandboxFacts), SandboxError> {
-        let docker = &self.engine.docker;
-        let failed = |detail| SandboxError::Start { detail };
-        let inspected = within(
-            "inspect container",
-            CALL,
-            docker.inspect_container(&container.id, None::<InspectContainerOptions>),
-            failed,
-        )
-        .await?;
-        profile.verify_created(&inspected)?;
-        self.upload(container, WORKSPACE, tree).await?;
+        profile.verify_created(&self.inspect(&container.id).await?)?;
+        self.upload(container, WORKSPACE, filling.workspace).await?;
+        self.upload(container, HOME, filling.home).await?;
         if let Some(folder) = &spec.data {
             self.upload(container, DATA, data::tar_of(folder.clone())).await?;
         }
-        let streams =
-            AttachContainerOptions { stdin: true, stdout: true, stderr: true, stream: true, ..Default::default() };
-        let attached = within("attach", CALL, docker.attach_container(&container.id, Some(streams)), failed).await?;
+        let (link, facts) = self.begin(container, profile, spec).await?;
+        if let Some(limits) = profile.disk_limits() {
+            link.watch_disk(limits);
+        }
+        Ok((link, facts))
+    }
+
+    pub(super) async fn create(&self, body: ContainerCreateBody) -> Result<Container, SandboxError> {
+        let creation = self.engine.docker.create_container(None::<CreateContainerOptions>, body);
+        let created = within("create container", SLOW_CALL, creation, |detail| SandboxError::Start { detail }).await?;
+        // From here on the container goes with this value, whatever becomes of it.
+        Ok(Container::new(self.engine.docker.clone(), created.id))
+    }
+
+    pub(super) async fn inspect(&self, container: &str) -> Result<ContainerInspectResponse, SandboxError> {
+        let question = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>);
+        within("inspect container", CALL, question, |detail| SandboxError::Start { detail }).await
+    }
+
+    /// Starts a container whose volumes are as they should be, or will be before its first command, and looks at its
+    /// confinement from inside.
+    pub(super) async fn begin(
+        &self,
+        container: &Container,
+        profile: &Profile,
+        spec: &SandboxSpec,
+    ) -> Result<(Link, SandboxFacts), SandboxError> {
+        let docker = &self.engine.docker;
+        let failed = |detail| SandboxError::Start { detail };
+        let attached = within("attach", CALL, docker.attach_container(&container.id, Some(streams())), failed).await?;
         within(
             "start container",
             SLOW_CALL,
@@ -164,17 +197,25 @@ impl DockerLauncher {
         .await?;
         let post_mortem = post_mortem(docker.clone(), container.id.clone());
         let (link, ack) = Link::open(attached.input, attached.output, FIRST_EPOCH, self.lease, post_mortem).await?;
+        let facts = self.facts(profile, spec, &container.id, &ack)?;
+        Ok((link, facts))
+    }
+
+    /// Looks from inside at a sandbox whose PID 1 has answered.
+    pub(super) fn facts(
+        &self,
+        profile: &Profile,
+        spec: &SandboxSpec,
+        container: &str,
+        ack: &HelloAck,
+    ) -> Result<SandboxFacts, SandboxError> {
         profile.verify_inside(&ack.hardening)?;
-        if let Some(limits) = profile.disk_limits() {
-            link.watch_disk(limits);
-        }
-        let facts = SandboxFacts {
-            container: container.id.clone(),
+        Ok(SandboxFacts {
+            container: container.to_owned(),
             image: spec.image.clone(),
             hardening: serde_json::to_value(&ack.hardening).expect("facts are plain data"),
             weaker: self.weaker.clone(),
-        };
-        Ok((link, facts))
+        })
     }
 
     /// Fills a volume of the created container. The engine answers only at the end, so what is watched is whether it
@@ -221,12 +262,16 @@ impl DockerLauncher {
     }
 }
 
+pub(super) fn streams() -> AttachContainerOptions {
+    AttachContainerOptions { stdin: true, stdout: true, stderr: true, stream: true, ..Default::default() }
+}
+
 /// A running sandbox.
-struct DockerSandbox {
-    link: Link,
-    container: Container,
-    facts: SandboxFacts,
-    env: Vec<(String, String)>,
+pub(super) struct DockerSandbox {
+    pub(super) link: Link,
+    pub(super) container: Container,
+    pub(super) facts: SandboxFacts,
+    pub(super) env: Vec<(String, String)>,
 }
 
 #[async_trait]
@@ -260,18 +305,43 @@ impl Sandbox for DockerSandbox {
         files::search(&self.link, request).await
     }
 
+    async fn census(&self, since: u64) -> Result<Census, SandboxError> {
+        census::census(&self.link, since).await
+    }
+
+    async fn collect(&self, spots: &[Spot], sink: &mut dyn ContentSink) -> Result<(), SandboxError> {
+        census::collect(&self.link, spots, sink).await
+    }
+
+    async fn settle(&self, orders: &[Order]) -> Result<(), SandboxError> {
+        census::settle(&self.link, orders).await
+    }
+
     async fn walk(&self) -> Result<Manifest, SandboxError> {
         files::walk(&self.link).await
     }
 
+    fn committed(&self, token: CallToken) {
+        self.link.forget(commands::token_prefix(token));
+    }
+
     async fn stop(&self) -> Result<(), SandboxError> {
+        if self.container.is_settled() {
+            return Ok(());
+        }
+        if self.link.is_fenced().await {
+            self.container.leave();
+        }
         self.container.remove().await
     }
 }
 
 impl Drop for DockerSandbox {
     fn drop(&mut self) {
-        if !self.container.is_removed() {
+        if self.link.knows_it_is_fenced() {
+            self.container.leave();
+        }
+        if !self.container.is_settled() {
             // Should removal from here not succeed, PID 1 ends now rather than with its lease.
             self.link.shut_down();
         }
@@ -282,32 +352,38 @@ impl Drop for DockerSandbox {
 pub(super) struct Container {
     docker: Docker,
     pub(super) id: String,
-    removed: AtomicBool,
+    /// Removed, or somebody else's.
+    settled: AtomicBool,
 }
 
 impl Container {
     pub(super) fn new(docker: Docker, id: String) -> Self {
-        Container { docker, id, removed: AtomicBool::new(false) }
+        Container { docker, id, settled: AtomicBool::new(false) }
     }
 
-    fn is_removed(&self) -> bool {
-        self.removed.load(Ordering::Acquire)
+    fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// Another runner has it now: it is not ours to remove.
+    fn leave(&self) {
+        self.settled.store(true, Ordering::Release);
     }
 
     /// With its anonymous volumes, whatever state it is in. Returns once it is gone.
     pub(super) async fn remove(&self) -> Result<(), SandboxError> {
-        if self.is_removed() {
+        if self.is_settled() {
             return Ok(());
         }
         remove(&self.docker, &self.id).await?;
-        self.removed.store(true, Ordering::Release);
+        self.settled.store(true, Ordering::Release);
         Ok(())
     }
 }
 
 impl Drop for Container {
     fn drop(&mut self) {
-        if self.is_removed() {
+        if self.is_settled() {
             return;
         }
         let (docker, id) = (self.docker.clone(), self.id.clone());

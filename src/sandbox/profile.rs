@@ -19,7 +19,7 @@ use std::fmt;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
 use greenroom_supervisor::protocol::Hardening;
 
-pub(super) use filesystem::DATA;
+pub(super) use filesystem::{COPIED, DATA};
 pub(super) use lifecycle::SUPERVISOR;
 pub(super) use set_up::SET_UP_FILES;
 
@@ -36,6 +36,7 @@ pub(super) struct Profile {
     pub(super) image_volumes: Vec<String>,
     /// Whether `/data` is filled.
     pub(super) data: DataVolume,
+    pub(super) fill: Fill,
     /// By name, as the engine knows it; `None` is the engine's default.
     pub(super) runtime: Option<String>,
     pub(super) weaker: Weaker,
@@ -45,6 +46,15 @@ pub(super) struct Profile {
 pub(super) enum DataVolume {
     None,
     Filled,
+}
+
+/// Where what lies in the volumes comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fill {
+    /// The engine begins with what the image has there.
+    FromImage,
+    /// They begin empty: everything is copied from another sandbox.
+    ByCopy,
 }
 
 /// One confinement that did not stick.
@@ -115,6 +125,14 @@ impl Profile {
         refusals.into_result(&self.weaker)
     }
 
+    /// The same of a container that an earlier runner created, and more: it has to be this profile's in all respects.
+    pub(super) fn verify_running(&self, seen: &ContainerInspectResponse) -> Result<(), SandboxError> {
+        let mut refusals = Refusals::default();
+        filesystem::mounted(self, seen, &mut refusals);
+        refusals.into_result(&self.weaker)?;
+        self.verify_created(seen)
+    }
+
     /// Whether it holds, as PID 1 and a command see it.
     pub(super) fn verify_inside(&self, seen: &Hardening) -> Result<(), SandboxError> {
         let mut refusals = Refusals::default();
@@ -149,6 +167,7 @@ mod tests {
             image_env: vec!["LD_PRELOAD".into()],
             image_volumes: Vec::new(),
             data: DataVolume::None,
+            fill: Fill::FromImage,
             runtime: None,
             weaker: Weaker::new(),
         }
@@ -195,6 +214,7 @@ mod tests {
             command,
             supervisor,
             root_read_only: Some(true),
+            spool_private: true,
             memory_bytes_max: Some(1 << 30),
             memory_swap_bytes_max: Some(1 << 30),
             pids_max: Some(256),
@@ -264,6 +284,7 @@ mod tests {
             ("no-new-privileges", |seen| seen.command.no_new_privs = Some(false)),
             ("seccomp", |seen| seen.command.seccomp = Some(0)),
             ("read-only root", |seen| seen.root_read_only = Some(false)),
+            ("spool", |seen| seen.spool_private = false),
             ("memory", |seen| seen.memory_bytes_max = None),
             ("swap", |seen| seen.memory_swap_bytes_max = Some(2 << 30)),
             ("pids", |seen| seen.pids_max = None),

@@ -7,6 +7,7 @@ mod carry;
 pub mod command;
 mod edit_file;
 mod hypothesis;
+pub mod install;
 mod list_files;
 mod plan;
 mod read_file;
@@ -46,6 +47,8 @@ pub enum ToolCall {
     Plan(plan::Args),
     Hypothesis(hypothesis::Args),
     RunChecks,
+    /// Carried out by the driver: the run goes on in another container.
+    Install(install::Args),
     Submit(submit::Args),
 }
 
@@ -89,6 +92,7 @@ pub fn specs() -> Vec<ToolSpec> {
         plan::spec(),
         hypothesis::spec(),
         run_checks::spec(),
+        install::spec(),
         submit::spec(),
     ]
 }
@@ -107,6 +111,7 @@ impl ToolCall {
             plan::NAME => Ok(ToolCall::Plan(arguments(&call.name, input)?)),
             hypothesis::NAME => Ok(ToolCall::Hypothesis(arguments(&call.name, input)?)),
             run_checks::NAME => arguments::<NoArguments>(&call.name, input).map(|NoArguments {}| ToolCall::RunChecks),
+            install::NAME => Ok(ToolCall::Install(arguments(&call.name, input)?)),
             submit::NAME => Ok(ToolCall::Submit(arguments(&call.name, input)?)),
             other => {
                 let names: Vec<&str> = specs().iter().map(|spec| spec.name).collect();
@@ -136,6 +141,7 @@ impl ToolCall {
             ToolCall::Plan(args) => Ok(plan::carry_out(args)),
             ToolCall::Hypothesis(args) => Ok(hypothesis::carry_out(args, context.notebook)),
             ToolCall::RunChecks => run_checks::carry_out(context).await,
+            ToolCall::Install(_) => Ok(install::not_allowed()),
             ToolCall::Submit(args) => Ok(submit::carry_out(args)),
         }
     }
@@ -195,7 +201,7 @@ mod tests {
     #[test]
     fn an_unknown_tool_is_answered_with_the_real_ones() {
         let told = call("rm", json!({})).expect_err("no such tool");
-        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, plan, hypothesis, run_checks, submit");
+        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, plan, hypothesis, run_checks, install, submit");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! PID 1 of every sandbox: takes requests from the host, runs commands and file calls, and never blocks on any of them.
 
 mod calls;
+mod census;
+mod copy;
 mod disk;
+mod ended;
 mod exec;
 mod files;
 mod glob;
@@ -16,6 +19,7 @@ mod probe;
 mod proxy;
 mod search;
 mod spawn;
+mod spool;
 mod sweep;
 mod sys;
 mod verdict;
@@ -47,7 +51,11 @@ fn main() {
         let _ = sys::write(2, b"greenroom-supervisor: runs as PID 1 of a sandbox only\n");
         sys::exit_now(2);
     }
-    if let Err(error) = prepare().and_then(|(signals, null)| run(&signals, null)) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("copy", places)) = arguments.split_first().map(|(role, rest)| (role.as_str(), rest)) {
+        copy::play(places);
+    }
+    if let Err(error) = prepare(&arguments).and_then(|(signals, null)| run(&signals, null)) {
         let _ = sys::write(2, format!("greenroom-supervisor: {error}\n").as_bytes());
         sys::exit_now(1);
     }
@@ -55,10 +63,13 @@ fn main() {
     sys::exit_now(0);
 }
 
-fn prepare() -> io::Result<(OwnedFd, File)> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    privileges::settle_supervisor(Role::of(&arguments), privileges::Without::of(&arguments))?;
+fn prepare(arguments: &[String]) -> io::Result<(OwnedFd, File)> {
+    privileges::settle_supervisor(Role::of(arguments), privileges::Without::of(arguments))?;
     sys::settle_signals();
+    // In a set-up phase what is written to the root becomes an image.
+    if privileges::role() == Role::Run {
+        spool::open();
+    }
     sys::set_nonblocking(STDIN)?;
     sys::set_nonblocking(STDOUT)?;
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])?;

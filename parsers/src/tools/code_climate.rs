@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Kind, Reader, Tool};
+use super::{Kind, Reader, Tool, ruff};
 use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
@@ -31,7 +31,13 @@ impl Reader for CodeClimate {
         };
         let found: Option<Vec<Diagnostic>> = issues.iter().map(issue).collect();
         let Some(found) = found.filter(|found| !found.is_empty()) else { return false };
-        found.into_iter().for_each(|found| sink.diagnostic(found));
+        let is_ruff = sink.expects(ruff::TOOL.name);
+        for mut issue in found {
+            if is_ruff {
+                issue.code = issue.code.map(|code| ruff::rules::code(&code).to_owned());
+            }
+            sink.diagnostic(issue);
+        }
         true
     }
 }

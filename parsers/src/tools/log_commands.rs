@@ -2,7 +2,7 @@
 //! TeamCity's `##teamcity[…]`.
 
 use super::position::Position;
-use super::{Kind, Reader, Tool};
+use super::{Kind, Reader, Tool, ruff};
 use crate::sink::{Evidence, Sink};
 use crate::window::Lines;
 use crate::{Diagnostic, Severity, TestCase, TestStatus};
@@ -32,7 +32,7 @@ impl Reader for LogCommands {
         if let Some(command) = text.strip_prefix("##teamcity[") {
             return usize::from(self.teamcity(command, sink));
         }
-        let found = github(text).or_else(|| azure(text)).or_else(|| {
+        let found = github(text).or_else(|| azure(text, sink)).or_else(|| {
             // What GitHub and Azure make of a command when they print the log.
             let (severity, message) = match text.strip_prefix("##[error]") {
                 Some(message) => (Severity::Error, message),
@@ -104,7 +104,7 @@ fn github(text: &str) -> Option<Diagnostic> {
 }
 
 /// `##vso[task.logissue type=error;sourcepath=a;linenumber=1;columnnumber=2;code=E;]message`
-fn azure(text: &str) -> Option<Diagnostic> {
+fn azure(text: &str, sink: &Sink) -> Option<Diagnostic> {
     let (properties, message) = text.strip_prefix("##vso[task.logissue")?.split_once(']')?;
     let mut found = Diagnostic { message: message.trim().to_owned(), ..Diagnostic::default() };
     for (name, value) in properties.split(';').filter_map(|property| property.split_once('=')) {
@@ -118,6 +118,9 @@ fn azure(text: &str) -> Option<Diagnostic> {
             "code" if !value.is_empty() => found.code = Some(value.to_owned()),
             _ => {}
         }
+    }
+    if sink.expects(ruff::TOOL.name) {
+        found.code = found.code.map(|code| ruff::rules::code(&code).to_owned());
     }
     Some(with_place_in_text(found))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Kind, Reader, Tool};
+use super::{Kind, Reader, Tool, ruff};
 use crate::document::Document;
 use crate::sink::{Evidence, Sink};
 use crate::window::Lines;
@@ -47,7 +47,10 @@ impl Reader for Rdjson {
 fn finding(item: &Value, document: &Value) -> Option<Diagnostic> {
     let location = &item["location"];
     let source = item["source"]["name"].as_str().or_else(|| document["source"]["name"].as_str());
-    let severity = item["severity"].as_str().or_else(|| document["severity"].as_str());
+    // ruff writes one constant for the whole document; its findings are errors in every other form.
+    let of_all = if source == Some("ruff") { Some("ERROR") } else { document["severity"].as_str() };
+    let severity = item["severity"].as_str().or(of_all);
+    let code = item["code"]["value"].as_str();
     let mut diagnostic = Diagnostic {
         source: source.unwrap_or("").to_owned(),
         severity: match severity {
@@ -56,7 +59,7 @@ fn finding(item: &Value, document: &Value) -> Option<Diagnostic> {
             Some("INFO") => Some(Severity::Info),
             Some(_) | None => None,
         },
-        code: item["code"]["value"].as_str().map(str::to_owned),
+        code: code.map(|code| if source == Some("ruff") { ruff::rules::code(code) } else { code }.to_owned()),
         message: item["message"].as_str()?.to_owned(),
         file: Some(location["path"].as_str()?.to_owned()),
         ..Diagnostic::default()

@@ -1,5 +1,6 @@
 //! ruff: concise, full, grouped, pylint and GitHub's form, JSON and JSON Lines.
 
+pub(super) mod rules;
 mod snippet;
 
 use super::flake8::is_code;
@@ -82,12 +83,20 @@ fn is_python(file: &str) -> bool {
 fn diagnostic(position: Position<'_>, code: &str, message: &str) -> Diagnostic {
     Diagnostic {
         severity: Some(Severity::Error),
-        code: Some(code.to_owned()),
+        code: Some(rules::code(code).to_owned()),
         message: message.strip_prefix("[*] ").unwrap_or(message).trim().to_owned(),
-        file: Some(position.file.to_owned()),
+        file: Some(without_cell(position.file).to_owned()),
         line: Some(position.line),
         column: position.column,
         ..Diagnostic::default()
+    }
+}
+
+/// `a.ipynb:cell 2`: a notebook's lines count from its cell.
+fn without_cell(file: &str) -> &str {
+    match file.rsplit_once(":cell ") {
+        Some((notebook, cell)) if notebook.ends_with(".ipynb") && cell.bytes().all(|b| b.is_ascii_digit()) => notebook,
+        Some(_) | None => file,
     }
 }
 
@@ -205,7 +214,7 @@ impl Message {
         Diagnostic {
             severity: Some(Severity::Error),
             suggestions: suggestions.collect(),
-            code: self.code.or(self.name),
+            code: self.code.or(self.name).map(|code| rules::code(&code).to_owned()),
             message: self.message,
             line: Some(self.location.row),
             column: Some(self.location.column),

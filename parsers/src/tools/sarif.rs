@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Kind, Reader, Tool};
+use super::{Kind, Reader, Tool, ruff};
 use crate::document::Document;
 use crate::sink::{Evidence, Sink};
 use crate::window::Lines;
@@ -81,6 +81,9 @@ fn read_result(run: &Value, result: &Value) -> Option<Diagnostic> {
         message: message(result, rule),
         ..Diagnostic::default()
     };
+    if diagnostic.source == ruff::TOOL.name {
+        diagnostic.code = diagnostic.code.map(|code| ruff::rules::code(&code).to_owned());
+    }
     place(&result["locations"][0], &mut diagnostic);
     for location in result["relatedLocations"].as_array().into_iter().flatten().take(RELATED_MAX) {
         let mut related = Diagnostic {

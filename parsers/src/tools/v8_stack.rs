@@ -9,7 +9,7 @@ use crate::{Frame, Trace};
 pub(super) const TOOL: Tool = Tool {
     name: "v8-stack",
     kind: Kind::Runtime,
-    anchors: &["    at "],
+    anchors: &["   at ", " (eval at "],
     reader: || Box::new(V8Stack),
     ..Tool::DEFAULT
 };
@@ -18,37 +18,84 @@ struct V8Stack;
 
 const MESSAGE_LINES_MAX: usize = 30;
 const FRAMES_MAX: usize = 400;
+const FIELDS_MAX: usize = 60;
+const CAUSES_MAX: usize = 16;
 
 impl Reader for V8Stack {
     fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
         let mut trace = Trace { language: "javascript".into(), ..Trace::default() };
-        let mut read = 0;
-        while let Some(frame) = lines.ahead(read).and_then(frame) {
-            if trace.frames.len() < FRAMES_MAX {
-                trace.frames.push(frame);
-            }
-            read += 1;
-        }
+        let mut read = frames(lines, 0, &mut trace);
         if read == 0 {
             return 0;
         }
         // A cause's frames do not belong to the exception above the frames before them.
-        let above = (1..MESSAGE_LINES_MAX).take_while(|&n| lines.back(n).is_some_and(|line| frame(line).is_none()));
+        let above = (1..MESSAGE_LINES_MAX).take_while(|&n| lines.back(n).is_some_and(|line| !is_frame(line)));
         let head = above.into_iter().find_map(|n| Some((n, exception(unlabelled(lines.back(n)?))?)));
-        if let Some((n, (name, message))) = head {
-            trace.exception = Some(name.to_owned());
-            let rest = (1..n).rev().filter_map(|n| lines.back(n));
-            let text = std::iter::once(message).chain(rest).collect::<Vec<_>>().join("\n");
-            trace.message = Some(text.trim_end().to_owned()).filter(|text| !text.is_empty());
+        if let Some((n, head)) = head {
+            name(&mut trace, head, (1..n).rev().filter_map(|n| lines.back(n)));
         }
         // Node says so when it gives up.
         let died = (read..read + MESSAGE_LINES_MAX).filter_map(|n| lines.ahead(n)).any(|l| l.starts_with("Node.js v"));
         if died {
             sink.evidence(Evidence::Crashed);
         }
+        read += causes(lines, read, &mut trace, 0);
         sink.trace(trace);
         read
     }
+}
+
+/// Reads frames from `at` lines ahead on and answers how many lines they take.
+fn frames(lines: Lines<'_>, at: usize, trace: &mut Trace) -> usize {
+    let mut read = 0;
+    while let Some(line) = lines.ahead(at + read).filter(|line| is_frame(line) || read > 0 && is_left_out(line)) {
+        // `at <anonymous>` alone says nothing.
+        if let Some(frame) = frame(line).filter(|frame| frame.function.is_some() || frame.file.is_some())
+            && trace.frames.len() < FRAMES_MAX
+        {
+            trace.frames.push(frame);
+        }
+        read += 1;
+        // The error's own fields follow.
+        if line.ends_with(" {") {
+            break;
+        }
+    }
+    read
+}
+
+/// `    ... 4 lines matching cause stack trace ...`
+fn is_left_out(line: &str) -> bool {
+    line.trim_start().starts_with("... ") && line.ends_with(" lines matching cause stack trace ...")
+}
+
+/// `  [cause]: Error: message` among the fields that follow the frames.
+fn causes(lines: Lines<'_>, from: usize, trace: &mut Trace, depth: usize) -> usize {
+    let opened = from.checked_sub(1).and_then(|n| lines.ahead(n)).is_some_and(|line| line.ends_with(" {"));
+    if !opened || depth >= CAUSES_MAX {
+        return 0;
+    }
+    let is_cause = |line: &str| line.trim_start().starts_with("[cause]: ");
+    let at = (from..from + FIELDS_MAX)
+        .take_while(|&n| lines.ahead(n).is_some_and(|line| line.starts_with(' ') && !is_frame(line)))
+        .find(|&n| lines.ahead(n).is_some_and(is_cause));
+    let Some(at) = at else { return 0 };
+    let below = (at + 1..at + MESSAGE_LINES_MAX).find(|&n| lines.ahead(n).is_some_and(is_frame));
+    let Some((below, head)) = below.zip(lines.ahead(at).and_then(|line| exception(unlabelled(line)))) else {
+        return 0;
+    };
+    let mut cause = Trace { language: "javascript".into(), ..Trace::default() };
+    name(&mut cause, head, (at + 1..below).filter_map(|n| lines.ahead(n)));
+    let mut end = below + frames(lines, below, &mut cause);
+    end += causes(lines, end, &mut cause, depth + 1);
+    trace.cause = Some(Box::new(cause));
+    end - from
+}
+
+fn name<'a>(trace: &mut Trace, (name, message): (&str, &'a str), rest: impl Iterator<Item = &'a str>) {
+    trace.exception = Some(name.to_owned());
+    let text = std::iter::once(message).chain(rest).collect::<Vec<_>>().join("\n");
+    trace.message = Some(text.trim_end().to_owned()).filter(|text| !text.is_empty());
 }
 
 /// `  [cause]: Error: message`
@@ -58,7 +105,7 @@ fn unlabelled(line: &str) -> &str {
 }
 
 /// `TypeError: message`, `Error [ERR_X]: message`
-fn exception(line: &str) -> Option<(&str, &str)> {
+pub(super) fn exception(line: &str) -> Option<(&str, &str)> {
     let line = line.strip_prefix("Uncaught ").unwrap_or(line);
     let (head, message) = line.split_once(": ").unwrap_or((line.trim_end(), ""));
     let name = head.split(" [").next()?;
@@ -66,23 +113,35 @@ fn exception(line: &str) -> Option<(&str, &str)> {
     (thrown && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$' | '.'))).then_some((name, message))
 }
 
+fn is_frame(line: &str) -> bool {
+    frame(line).is_some()
+}
+
 /// `    at f (/path/file.js:3:9)`, `    at /path/file.js:3:9`
 pub(super) fn frame(line: &str) -> Option<Frame> {
-    let text = line.strip_prefix([' ', '\t'])?.trim().strip_prefix("at ")?;
+    let evaluated = line.contains(" (eval at ");
+    let text = line.strip_prefix([' ', '\t']).or_else(|| evaluated.then_some(line))?;
+    let text = text.trim().strip_prefix("at ")?;
+    let text = text.strip_suffix(" {").unwrap_or(text);
     let (function, place) = match text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) {
+        // `at f (eval at g (url:21:17), <anonymous>:1:30)`: the outermost place is one in a file.
+        Some(_) if evaluated => {
+            let inner = text.rsplit_once('(')?.1;
+            (text.split(" (eval at ").next(), inner.split(')').next().unwrap_or(inner))
+        }
         Some((function, place)) => (Some(function), place),
         None => (None, text.strip_prefix("async ").unwrap_or(text)),
     };
-    let place = Place::colons(place);
-    if place.is_none() && !text.ends_with("<anonymous>") && !text.ends_with("<anonymous>)") && !text.contains("(index ")
-    {
+    let place = Place::colons(place).map(|place| (place.file, place.line, place.column));
+    let nowhere = ["<anonymous>", "<anonymous>)", "(native)"].iter().any(|end| text.ends_with(end));
+    if place.is_none() && !nowhere && !text.contains("(index ") {
         return None;
     }
     Some(Frame {
         function: function.map(|function| function.strip_prefix("async ").unwrap_or(function).to_owned()),
-        file: place.map(|place| place.file.to_owned()),
-        line: place.map(|place| place.line),
-        column: place.and_then(|place| place.column),
+        file: place.map(|(file, _, _)| file.to_owned()),
+        line: place.map(|(_, line, _)| line),
+        column: place.and_then(|(_, _, column)| column),
         ..Frame::default()
     })
 }

@@ -96,7 +96,13 @@ pub fn measure(traces: usize, seed: u64) -> LoopsBench {
 fn run(trace: &Trace) -> Vec<Standing> {
     let mut progress = Progress::default();
     let observe = |step: &traces::Call| {
-        progress.observe(Observed { call: &step.call, result: &step.result, tree: step.tree, failures: step.failures })
+        progress.observe(Observed {
+            call: &step.call,
+            result: &step.result,
+            tree: 0,
+            wrote: step.wrote,
+            failures: step.failures,
+        })
     };
     trace.calls.iter().map(observe).collect()
 }

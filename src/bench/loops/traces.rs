@@ -1,7 +1,6 @@
 //! Labelled traces of tool calls, made from a seed: an agent that works, and one that goes round in circles.
 //!
-//! Both live in the same small world: files with versions, whose tree is named by the hash of them all; a test that
-//! fails until every file has its right version; results that carry durations as real ones do. Nothing here is a
+//! Both live in the same small world: files with versions, edited from a shell; a test that fails until every file has its right version; results that carry durations as real ones do. Nothing here is a
 //! model: the traces say what a detector does with shapes of behaviour, not how often agents behave so.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,7 +12,7 @@ use crate::message::ToolUse;
 pub(super) struct Call {
     pub(super) call: ToolUse,
     pub(super) result: String,
-    pub(super) tree: u64,
+    pub(super) wrote: bool,
     pub(super) failures: Option<u64>,
 }
 
@@ -95,16 +94,11 @@ impl World {
         (self.next() % below as u64) as usize
     }
 
-    fn tree(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.versions.hash(&mut hasher);
-        hasher.finish()
-    }
-
     fn push(&mut self, command: &str, result: String, failures: Option<u64>) {
+        // Editors write, and so do the caches of test runners.
+        let wrote = !["cat", "sed -n", "head", "nl", "grep", "sleep"].iter().any(|reads| command.starts_with(reads));
         let call = ToolUse { id: String::new(), name: "bash".into(), input: serde_json::json!({"command": command}) };
-        let tree = self.tree();
-        self.calls.push(Call { call, result, tree, failures });
+        self.calls.push(Call { call, result, wrote, failures });
     }
 
     fn read(&mut self, file: usize, words: usize) {

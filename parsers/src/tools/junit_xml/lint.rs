@@ -1,5 +1,6 @@
 //! Linters that write JUnit: each finding is a "test" `org.<tool>.<rule>` in a suite that is a file.
 
+use super::super::ruff;
 use super::Case;
 use crate::{Diagnostic, Severity};
 
@@ -23,6 +24,7 @@ pub(super) fn finding(case: &Case, package: &str, suite: &str) -> Option<Diagnos
         (Some(_) | None, _) => None,
     };
     let message = case.test.message.as_deref().map(str::trim).filter(|message| !message.is_empty()).unwrap_or(body);
+    let code = if tool == ruff::TOOL.name { ruff::rules::code(code) } else { code };
     Some(Diagnostic {
         source: tool.to_owned(),
         severity,

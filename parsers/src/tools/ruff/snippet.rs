@@ -1,5 +1,6 @@
 //! ruff's full form: the place under the message, the source with its marks, and the fix as a diff.
 
+use super::super::columns::chars_in_width;
 use super::super::position::Position;
 use super::{diagnostic, rule};
 use crate::sink::Sink;
@@ -19,6 +20,10 @@ pub(super) fn read(lines: Lines<'_>, sink: &mut Sink) -> usize {
     let gutter = line.len() - line.trim_start().len() + 1;
     let mut shown: Vec<(u32, &str)> = Vec::new();
     let mut at = 1;
+    // What concerns a whole file has an empty span at its start, and no source is shown.
+    if (position.line, position.column) == (1, Some(1)) && lines.ahead(1).and_then(|text| row(text, gutter)).is_none() {
+        (finding.end_line, finding.end_column) = (Some(1), Some(1));
+    }
     while let Some((number, source)) = lines.ahead(at).filter(|_| at < LINES_MAX).and_then(|text| row(text, gutter)) {
         match number {
             Some(number) => shown.push((number, source)),
@@ -71,7 +76,7 @@ fn row(text: &str, gutter: usize) -> Option<(Option<u32>, &str)> {
 
 /// Marks under a source line: `     ^^^^ label` on one line, ` |______^` at the end of several.
 fn mark(source: &str, under: Option<&(u32, &str)>, finding: &mut Diagnostic) {
-    let Some((row, _)) = under else { return };
+    let Some((row, shown)) = under else { return };
     if finding.end_line.is_some() {
         return;
     }
@@ -80,17 +85,31 @@ fn mark(source: &str, under: Option<&(u32, &str)>, finding: &mut Diagnostic) {
         let line = rest.trim_start_matches('_');
         if rest.starts_with('_') && line.starts_with('^') {
             // One blank after the gutter's bar; the span's own bar takes the place of two chars.
-            let before = source.chars().take_while(|c| *c != '^').count();
+            let columns = source.chars().take_while(|c| *c != '^').count().saturating_sub(2);
+            let body = shown.char_indices().nth(3).map_or("", |(at, _)| &shown[at..]);
             finding.end_line = Some(*row);
-            finding.end_column = before.checked_sub(1).and_then(|chars| u32::try_from(chars).ok());
+            finding.end_column = chars_in_width(body, columns).checked_add(1);
+            label(line.trim_start_matches('^'), finding);
         }
         return;
     }
     let marks = text.bytes().take_while(|b| *b == b'^').count();
-    // Wide chars before the mark shift it on the screen, so it is counted from the printed column.
     if marks > 0 && Some(*row) == finding.line {
+        // Marks are as wide as what they stand under, which wide characters before them shift.
+        let body = shown.strip_prefix(' ').unwrap_or(shown);
+        let before = source.chars().take_while(|c| *c == ' ').count().saturating_sub(1);
+        let chars = chars_in_width(body, before + marks).saturating_sub(chars_in_width(body, before));
         finding.end_line = Some(*row);
-        finding.end_column = finding.column.zip(u32::try_from(marks).ok()).and_then(|(from, n)| from.checked_add(n));
+        finding.end_column = finding.column.and_then(|from| from.checked_add(chars));
+        label(&text[marks..], finding);
+    }
+}
+
+/// ruff's short forms put the label of the place behind the message.
+fn label(text: &str, finding: &mut Diagnostic) {
+    if let Some(label) = text.strip_prefix(' ').map(str::trim).filter(|label| !label.is_empty()) {
+        finding.message.push_str(": ");
+        finding.message.push_str(label);
     }
 }
 
