@@ -37,7 +37,7 @@ fn begun(window_tokens: u64) -> RunState {
         files: 1,
         bytes: 1,
     });
-    state.apply(&Event::BaselineFinished { checks: vec![red()], build_output: vec![], elapsed_ms: 1 });
+    state.apply(&Event::BaselineFinished { checks: vec![red()], build_output: vec![], elapsed_ms: 1, snapshot: None });
     state
 }
 
