@@ -111,6 +111,7 @@ mod sanitizer;
 mod sarif;
 mod shellcheck;
 mod sorbet;
+mod stylelint;
 mod tap;
 mod tsc;
 mod ty;
@@ -173,6 +174,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     sorbet::TOOL,
     kotlin::KTLINT,
     yamllint::TOOL,
+    stylelint::TOOL,
     eslint::TOOL,
     go_build::TOOL,
     go_build::VET,
