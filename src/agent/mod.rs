@@ -3,10 +3,13 @@
 mod capture;
 mod driver;
 pub mod history;
+#[cfg(test)]
+mod history_tests;
 mod limits;
+mod recovery;
 mod state;
 #[cfg(test)]
 mod state_tests;
 
-pub use driver::{Observer, Parts, Progress, Settings, drive};
+pub use driver::{Observer, Parts, Progress, Settings, drive, resume};
 pub use state::{CheckTally, RunState, Step};

@@ -34,6 +34,7 @@ pub use confinement::{Confinement, Weaker};
 pub use connect::{Engine, EngineFacts};
 pub use docker::{DockerLauncher, LEASE};
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
+pub use prepared::supervisor_hash;
 pub use reap::{UNSTARTED_MAX, reap};
 pub use setup::{SetUp, Setup, SetupError, mirrors, operator_list};
 pub use toolchain::{TOOLCHAINS, Toolchain, certificate_bundle};
@@ -51,6 +52,16 @@ pub const AGENT_UID: u64 = 1000;
 pub trait Launcher: Send + Sync {
     /// Starts a sandbox with an empty workspace, fills it with `tree`, and verifies its hardening from inside.
     async fn start(&self, spec: &SandboxSpec, tree: TarStream) -> Result<Box<dyn Sandbox>, SandboxError>;
+
+    /// Takes over the sandbox of an earlier runner. `None`: it is gone, or is not ours.
+    async fn attach(
+        &self,
+        _spec: &SandboxSpec,
+        _container: &str,
+        _epoch: u32,
+    ) -> Result<Option<Box<dyn Sandbox>>, SandboxError> {
+        Ok(None)
+    }
 }
 
 /// A tar archive, paths relative to the workspace, in chunks: what fills a new sandbox.
