@@ -25,6 +25,9 @@ use greenroom::snapshot::{Entry, TreePath};
 use greenroom::task::Outcome;
 use tokio::sync::OnceCell;
 
+#[path = "sandbox/forks.rs"]
+mod forks;
+
 const LIMITS: ResourceLimits = ResourceLimits {
     memory_bytes: 256 << 20,
     pids: 128,

@@ -4,7 +4,7 @@
 
 use crate::document::{self, Document, Extent};
 use crate::select::Selector;
-use crate::sink::Sink;
+use crate::sink::{Evidence, Sink};
 use crate::tools::{Reader, TOOLS, ToolSet};
 use crate::window::{Lines, Window};
 use crate::{Exit, Report, clean, verdict};
@@ -39,6 +39,8 @@ pub struct Parser {
     input_bytes: u64,
     lines_with_text: u64,
     lines_claimed: u64,
+    /// The window's lines from here on belong to nobody.
+    claimed_to: usize,
 }
 
 impl Parser {
@@ -58,6 +60,7 @@ impl Parser {
             input_bytes: 0,
             lines_with_text: 0,
             lines_claimed: 0,
+            claimed_to: 0,
         }
     }
 
@@ -94,10 +97,14 @@ impl Parser {
 
     /// Reads what is left and says what was understood.
     pub fn finish(mut self) -> Report {
-        if !self.partial.is_empty() {
+        let in_mid_line = !self.partial.is_empty();
+        if in_mid_line {
             self.end_line();
         }
         self.read(More::No);
+        if in_mid_line {
+            self.judge_last_line();
+        }
         for (index, reader) in self.readers.iter_mut().enumerate() {
             if let Some(reader) = reader {
                 self.sink.turn_of(TOOLS[index].name, TOOLS[index].kind);
@@ -109,6 +116,15 @@ impl Parser {
         report.unread_lines = self.lines_with_text.saturating_sub(self.lines_claimed);
         verdict::decide(&mut report, &evidence, command.as_ref(), self.exit);
         report
+    }
+
+    /// The output ends without a newline: a line that nobody read may be the start of one that somebody would have.
+    fn judge_last_line(&mut self) {
+        let Some(last) = self.window.len().checked_sub(1).filter(|last| self.claimed_to <= *last) else { return };
+        let text = self.window.line(last).unwrap_or("").trim_start();
+        if !text.is_empty() && self.sink.may_begin(text) {
+            self.sink.evidence(Evidence::BreaksOff);
+        }
     }
 
     fn end_line(&mut self) {
@@ -168,6 +184,7 @@ impl Parser {
         self.window.forget(forget);
         self.marks.drain(..forget);
         self.next -= forget;
+        self.claimed_to = self.claimed_to.saturating_sub(forget);
         if self.awaited > 0 {
             self.awaited = self.window.bytes();
         }
@@ -176,6 +193,9 @@ impl Parser {
     /// Moves on by `lines` claimed lines, or by one that nobody wanted.
     fn claim(&mut self, lines: usize) {
         let end = (self.next + lines).min(self.window.len());
+        if lines > 0 {
+            self.claimed_to = end;
+        }
         let with_text = (self.next..end).filter(|&n| self.window.line(n).is_some_and(|l| !is_blank(l.as_bytes())));
         self.lines_claimed += with_text.count() as u64;
         self.next = end.max(self.next + 1);

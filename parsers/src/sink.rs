@@ -29,6 +29,8 @@ pub(crate) enum Evidence {
     Crashed,
     /// The runner says that it found no test.
     SaysNoTests,
+    /// Something was announced that did not come. Only an exit status of 0 outweighs it.
+    BreaksOff,
 }
 
 /// What one reader is told about the command, and what it may add to.
@@ -51,6 +53,7 @@ pub(crate) struct EvidenceSeen {
     pub(crate) says_error: bool,
     pub(crate) crashed: bool,
     pub(crate) says_no_tests: bool,
+    pub(crate) breaks_off: bool,
     /// Diagnostics of severity error by tools that build, and by all others.
     pub(crate) build_errors: u64,
     pub(crate) check_errors: u64,
@@ -194,6 +197,7 @@ impl Sink {
             Evidence::SaysError => seen.says_error = true,
             Evidence::Crashed => seen.crashed = true,
             Evidence::SaysNoTests => seen.says_no_tests = true,
+            Evidence::BreaksOff => seen.breaks_off = true,
         }
     }
 
@@ -218,6 +222,12 @@ impl Sink {
         if !self.report.tools.iter().any(|seen| seen == self.tool) {
             self.report.tools.push(self.tool.to_owned());
         }
+    }
+
+    /// For the engine: whether a line of a tool that was at work may begin with `text`.
+    pub(crate) fn may_begin(&self, text: &str) -> bool {
+        let seen = self.report.tools.iter().filter_map(|name| crate::tools::named(name));
+        seen.flat_map(|tool| tool.anchors).any(|anchor| anchor.starts_with(text))
     }
 
     pub(crate) fn into_parts(self) -> (Report, EvidenceSeen, Option<Command>) {

@@ -10,6 +10,9 @@ pub(crate) fn decide(report: &mut Report, seen: &EvidenceSeen, command: Option<&
     let mut reasons = Vec::new();
     report.verdict = against(report, seen, exit, &mut reasons)
         .unwrap_or_else(|| in_favour(report, seen, command, exit, &mut reasons));
+    if report.verdict == Verdict::Passed && exit.is_none() {
+        reasons.push("no exit status is known".into());
+    }
     report.reasons = reasons;
     take_printed_counts(report);
 }
@@ -112,6 +115,9 @@ fn in_favour(
     let ended_well = exit == Some(Exit::Code(0));
     if seen.runs_started > seen.runs_ended {
         return say("a test run began and its summary was not printed", Verdict::Unknown);
+    }
+    if seen.breaks_off && exit.is_none() {
+        return say("the output breaks off before the run is over, and there is no exit status", Verdict::Unknown);
     }
     if seen.runs_ended > 0 || seen.says_no_tests {
         if ran(report) == 0 {

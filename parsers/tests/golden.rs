@@ -95,6 +95,27 @@ fn a_cut_failing_output_never_passes() {
     }
 }
 
+/// The same where nothing is known of how the command ended, as when a log is all there is.
+#[test]
+fn a_cut_failing_output_without_an_exit_status_never_passes() {
+    let mut green = Vec::new();
+    for folder in cases() {
+        let case = load(&folder);
+        if case.exit == Exit::Code(0) {
+            continue;
+        }
+        let step = 1 + case.text.len() / 1_000;
+        for end in (0..case.text.len()).step_by(step).chain(memchr::memchr_iter(b'\n', &case.text)) {
+            let text = &case.text[..end];
+            let report = parse(&ToolOutput { text, command: Some(&case.command), ..ToolOutput::default() });
+            if report.verdict == greenroom_parsers::Verdict::Passed {
+                green.push(format!("{} cut at {end}", folder.display()));
+            }
+        }
+    }
+    assert_eq!(green, Vec::<String>::new());
+}
+
 /// Bytes are cut out, doubled and overwritten: whatever comes of it, there is a report.
 #[test]
 fn damaged_output_never_panics() {

@@ -95,7 +95,7 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
     let run = Run::new(parts, state, observer);
     run.parts.store.append(&started).map_err(store_failed)?;
     run.observer.event(&started, &run.state);
-    run.to_the_end(&stop).await
+    run.until_end(&stop).await
 }
 
 /// Goes on with a run of an earlier process, whose journal folded to `state`.
@@ -111,7 +111,7 @@ pub async fn resume(
     let resumed = Event::Resumed { schema: JOURNAL_SCHEMA, greenroom: env!("CARGO_PKG_VERSION").into(), limits };
     run.commit(resumed).map_err(failed)?;
     run.take_back().await.map_err(failed)?;
-    run.to_the_end(&stop).await
+    run.until_end(&stop).await
 }
 
 pub(super) struct Run<'a> {
@@ -146,7 +146,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn to_the_end(mut self, stop: &CancellationToken) -> Result<RunState> {
+    async fn until_end(mut self, stop: &CancellationToken) -> Result<RunState> {
         let ended = self.until_done(stop).await;
         let stopped = match self.sandbox.take() {
             Some(sandbox) => sandbox.stop().await,

@@ -23,8 +23,8 @@ pub struct Flood {
     pub docker_run_bytes_per_second: Option<f64>,
     /// Of Greenroom's to the alternative's.
     pub speed_ratio: Option<f64>,
-    /// The highest resident memory of this process meanwhile.
-    pub runner_memory_bytes: Option<u64>,
+    /// The highest resident memory of this process meanwhile, in bytes.
+    pub runner_rss: Option<u64>,
 }
 
 pub(super) async fn measure(
@@ -47,7 +47,7 @@ pub(super) async fn measure(
     let command = ["head", "-c", &bytes.to_string(), "/dev/zero"];
     let output = sandbox.exec(&request(token, &command, FLOOD_MAX, bytes + 1), &mut counted).await?;
     let own = start.elapsed();
-    let runner_memory_bytes = machine::peak_memory_bytes();
+    let runner_rss = machine::peak_memory_bytes();
     if counted.0 != bytes {
         let outcome = output.outcome;
         return Err(Error::internal(format!("{} of {bytes} bytes came through, and then: {outcome}", counted.0)));
@@ -63,7 +63,7 @@ pub(super) async fn measure(
         greenroom_bytes_per_second: per_second(own),
         docker_run_bytes_per_second,
         speed_ratio: docker_run_bytes_per_second.map(|rival| round(per_second(own) / rival, 3)),
-        runner_memory_bytes,
+        runner_rss,
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod calls;
 mod flood;
+mod forks;
 mod machine;
 mod parallel;
 pub mod parsers;

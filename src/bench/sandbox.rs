@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::calls::{self, Calls};
 use super::flood::{self, Flood};
+use super::forks::{self, Forks};
 use super::parallel::{self, Parallel};
 use super::rivals::{DockerCli, Rival};
 use super::starts::{self, Starts};
@@ -23,11 +24,18 @@ pub struct Amounts {
     pub starts: usize,
     pub flood_bytes: u64,
     pub sandboxes: usize,
+    /// In the workspace that is forked.
+    pub files: usize,
 }
 
+/// How many forks are made of one sandbox.
+const FORKS: usize = 5;
+
 impl Amounts {
-    pub const FULL: Amounts = Amounts { calls: 1000, starts: 10, flood_bytes: 10_000_000_000, sandboxes: 64 };
-    pub const QUICK: Amounts = Amounts { calls: 100, starts: 3, flood_bytes: 1_000_000_000, sandboxes: 8 };
+    pub const FULL: Amounts =
+        Amounts { calls: 1000, starts: 10, flood_bytes: 10_000_000_000, sandboxes: 64, files: 10_000 };
+    pub const QUICK: Amounts =
+        Amounts { calls: 100, starts: 3, flood_bytes: 1_000_000_000, sandboxes: 8, files: 1_000 };
 }
 
 /// The last line of `bench sandbox --json`.
@@ -47,6 +55,7 @@ pub struct SandboxBench {
     /// Greenroom's median to that of `docker run --rm`.
     pub start_ratio: Option<f64>,
     pub starts: Starts,
+    pub forks: Forks,
     pub flood: Flood,
     pub parallel: Parallel,
     /// What is missing here, and why.
@@ -87,6 +96,8 @@ pub async fn measure(
     let (name, digest) = (image.image.name.clone(), image.image.digest.clone());
     let spec = SandboxSpec { run: RunId::generate(), image: image.image, limits: LIMITS, env: image.env, data: None };
 
+    // First: a file system remembers what was deleted a moment ago, and makes new files more slowly meanwhile.
+    let forks = forks::measure(launcher, &spec, (FORKS, amounts.files), tell).await?;
     let sandbox = launcher.start(&spec, futures_util::stream::empty().boxed()).await?;
     let in_one = async {
         let mut rival = Rival::start(&docker, &digest).await?;
@@ -121,6 +132,7 @@ pub async fn measure(
         calls,
         start_ratio: ratio(starts.greenroom, starts.docker_run),
         starts,
+        forks,
         flood,
         parallel,
         not_measured: not_measured(facts, cli.as_ref()),
@@ -136,7 +148,7 @@ async fn client(facts: &EngineFacts) -> Result<Docker> {
 }
 
 fn not_measured(facts: &EngineFacts, cli: Option<&DockerCli>) -> BTreeMap<&'static str, String> {
-    let mut missing = BTreeMap::from([("forks", "forks are not built".to_owned())]);
+    let mut missing = BTreeMap::new();
     let runsc = match facts.runtimes.iter().any(|runtime| runtime == "runsc") {
         true => "sandboxes start under the engine's default runtime only",
         false => "the engine has no runtime of that name",
@@ -156,10 +168,11 @@ fn promises(bench: &SandboxBench) -> Vec<Promise> {
     if let Some(ratio) = bench.start_ratio {
         promises.push(Promise::at_most("start to `docker run --rm`", 0.9, ratio));
     }
+    promises.push(Promise::at_most("five forks running, ms", 2500.0, bench.forks.running_ms));
     if let Some(ratio) = bench.flood.speed_ratio {
         promises.push(Promise::at_least("flood to `docker run | wc -c`", 0.5, ratio));
     }
-    if let Some(bytes) = bench.flood.runner_memory_bytes {
+    if let Some(bytes) = bench.flood.runner_rss {
         promises.push(Promise::at_most("runner memory in the flood, MiB", 80.0, round(bytes as f64 / 1048576.0, 1)));
     }
     let Parallel { asked, up, leftovers, .. } = bench.parallel;

@@ -20,10 +20,14 @@ pub fn sandbox(bench: &SandboxBench) -> String {
     spread(&mut text, "greenroom", Some(bench.starts.greenroom));
     spread(&mut text, "docker run --rm", bench.starts.docker_run);
     spread(&mut text, "greenroom, its end", Some(bench.starts.greenroom_stop));
+    let forks = &bench.forks;
+    title(&mut text, &format!("{} forks of {} files", forks.count, forks.files), "ms");
+    value(&mut text, "all of them running", Some(forks.running_ms));
     let flood = &bench.flood;
     title(&mut text, &format!("flood of {:.1} GB", flood.bytes as f64 / 1e9), "MB/s");
     value(&mut text, "greenroom", Some(flood.greenroom_bytes_per_second / 1e6));
     value(&mut text, "docker run | wc -c", flood.docker_run_bytes_per_second.map(|bytes| bytes / 1e6));
+    value(&mut text, "runner_rss, MiB", flood.runner_rss.map(|bytes| bytes as f64 / 1048576.0));
     let parallel = &bench.parallel;
     title(&mut text, &format!("{} sandboxes at once", parallel.asked), "");
     line(

@@ -49,6 +49,9 @@ struct SandboxArgs {
     /// Sandboxes at once [default: 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     sandboxes: Option<u32>,
+    /// Files in the workspace that is forked five times [default: 10000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    files: Option<u32>,
     /// A tenth of everything
     #[arg(long)]
     quick: bool,
@@ -89,6 +92,7 @@ async fn measure_sandbox(args: SandboxArgs, context: &mut Context) -> Result<Exi
         starts: or(args.starts, usual.starts),
         flood_bytes: args.flood.unwrap_or(usual.flood_bytes),
         sandboxes: or(args.sandboxes, usual.sandboxes),
+        files: or(args.files, usual.files),
     };
     let state = context.paths()?.state;
     let interrupt = Interrupt::listen()?;

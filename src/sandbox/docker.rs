@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
     AttachContainerOptions, CreateContainerOptions, InspectContainerOptions, RemoveContainerOptions,
     StartContainerOptions, UploadToContainerOptions,
@@ -15,11 +16,11 @@ use futures_util::StreamExt;
 
 use super::connect::{CALL, Engine, SLOW_CALL, is_not_found, within};
 use super::link::Link;
-use super::profile::{DATA, DataVolume, Profile};
+use super::profile::{DATA, DataVolume, Fill, Profile};
 use super::{
     Confinement, ExecOutput, ExecRequest, FileError, Launcher, ListRequest, Listing, OutputSink, ResourceLimits,
     Sandbox, SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult, TarStream, WORKSPACE, Weaker,
-    commands, data, files,
+    commands, data, files, fork,
 };
 use crate::id::BlobId;
 use crate::snapshot::Manifest;
@@ -93,6 +94,7 @@ impl DockerLauncher {
             labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<HashMap<_, _>>(),
             image_env: config.env.unwrap_or_default().into_iter().filter_map(name).collect(),
             image_volumes: config.volumes.unwrap_or_default(),
+            fill: Fill::FromImage,
             data: if spec.data.is_some() { DataVolume::Filled } else { DataVolume::None },
             runtime: self.runtime.clone(),
             weaker: self.weaker.clone(),
@@ -103,19 +105,8 @@ impl DockerLauncher {
 #[async_trait]
 impl Launcher for DockerLauncher {
     async fn start(&self, spec: &SandboxSpec, tree: TarStream) -> Result<Box<dyn Sandbox>, SandboxError> {
-        let docker = &self.engine.docker;
-        let failed = |detail| SandboxError::Start { detail };
         let profile = self.profile(spec).await?;
-        let body = profile.container(&spec.image.digest);
-        let created = within(
-            "create container",
-            SLOW_CALL,
-            docker.create_container(None::<CreateContainerOptions>, body),
-            failed,
-        )
-        .await?;
-        // From here on the container goes with this value, however the start ends.
-        let container = Container::new(docker.clone(), created.id);
+        let container = self.create(profile.container(&spec.image.digest)).await?;
         match self.open(&container, &profile, spec, tree).await {
             Ok((link, facts)) => Ok(Box::new(DockerSandbox { link, container, facts, env: spec.env.clone() })),
             Err(error) => {
@@ -126,6 +117,15 @@ impl Launcher for DockerLauncher {
                 Err(error)
             }
         }
+    }
+
+    async fn fork(
+        &self,
+        spec: &SandboxSpec,
+        original: &dyn Sandbox,
+        count: usize,
+    ) -> Result<Vec<Box<dyn Sandbox>>, SandboxError> {
+        fork::fork(self, spec, &original.facts().container, count).await
     }
 }
 
@@ -138,20 +138,40 @@ impl DockerLauncher {
         spec: &SandboxSpec,
         tree: TarStream,
     ) -> Result<(Link, SandboxFacts), SandboxError> {
-        let docker = &self.engine.docker;
-        let failed = |detail| SandboxError::Start { detail };
-        let inspected = within(
-            "inspect container",
-            CALL,
-            docker.inspect_container(&container.id, None::<InspectContainerOptions>),
-            failed,
-        )
-        .await?;
-        profile.verify_created(&inspected)?;
+        profile.verify_created(&self.inspect(&container.id).await?)?;
         self.upload(container, WORKSPACE, tree).await?;
         if let Some(folder) = &spec.data {
             self.upload(container, DATA, data::tar_of(folder.clone())).await?;
         }
+        let (link, facts) = self.begin(container, profile, spec).await?;
+        if let Some(limits) = profile.disk_limits() {
+            link.watch_disk(limits);
+        }
+        Ok((link, facts))
+    }
+
+    pub(super) async fn create(&self, body: ContainerCreateBody) -> Result<Container, SandboxError> {
+        let creation = self.engine.docker.create_container(None::<CreateContainerOptions>, body);
+        let created = within("create container", SLOW_CALL, creation, |detail| SandboxError::Start { detail }).await?;
+        // From here on the container goes with this value, whatever becomes of it.
+        Ok(Container::new(self.engine.docker.clone(), created.id))
+    }
+
+    pub(super) async fn inspect(&self, container: &str) -> Result<ContainerInspectResponse, SandboxError> {
+        let question = self.engine.docker.inspect_container(container, None::<InspectContainerOptions>);
+        within("inspect container", CALL, question, |detail| SandboxError::Start { detail }).await
+    }
+
+    /// Starts a container whose volumes are as they should be, or will be before its first command, and looks at its
+    /// confinement from inside.
+    pub(super) async fn begin(
+        &self,
+        container: &Container,
+        profile: &Profile,
+        spec: &SandboxSpec,
+    ) -> Result<(Link, SandboxFacts), SandboxError> {
+        let docker = &self.engine.docker;
+        let failed = |detail| SandboxError::Start { detail };
         let streams =
             AttachContainerOptions { stdin: true, stdout: true, stderr: true, stream: true, ..Default::default() };
         let attached = within("attach", CALL, docker.attach_container(&container.id, Some(streams)), failed).await?;
@@ -165,9 +185,6 @@ impl DockerLauncher {
         let post_mortem = post_mortem(docker.clone(), container.id.clone());
         let (link, ack) = Link::open(attached.input, attached.output, FIRST_EPOCH, self.lease, post_mortem).await?;
         profile.verify_inside(&ack.hardening)?;
-        if let Some(limits) = profile.disk_limits() {
-            link.watch_disk(limits);
-        }
         let facts = SandboxFacts {
             container: container.id.clone(),
             image: spec.image.clone(),
@@ -222,11 +239,11 @@ impl DockerLauncher {
 }
 
 /// A running sandbox.
-struct DockerSandbox {
-    link: Link,
-    container: Container,
-    facts: SandboxFacts,
-    env: Vec<(String, String)>,
+pub(super) struct DockerSandbox {
+    pub(super) link: Link,
+    pub(super) container: Container,
+    pub(super) facts: SandboxFacts,
+    pub(super) env: Vec<(String, String)>,
 }
 
 #[async_trait]

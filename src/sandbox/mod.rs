@@ -12,6 +12,7 @@ mod docker;
 pub mod doctor;
 mod failed;
 mod files;
+mod fork;
 mod image;
 mod link;
 mod prepared;
@@ -33,6 +34,7 @@ use crate::task::Outcome;
 pub use confinement::{Confinement, Weaker};
 pub use connect::{Engine, EngineFacts};
 pub use docker::{DockerLauncher, LEASE};
+pub use fork::FORKS_MAX;
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
 pub use prepared::supervisor_hash;
 pub use reap::{UNSTARTED_MAX, reap};
@@ -62,6 +64,19 @@ pub trait Launcher: Send + Sync {
     ) -> Result<Option<Box<dyn Sandbox>>, SandboxError> {
         Ok(None)
     }
+
+    /// `count` sandboxes that begin with what lies in the workspace, `$HOME` and `/data` of a running one, which goes on
+    /// as it is. `spec` is that of the original, but for the run it belongs to and its limits.
+    ///
+    /// Content, modes, owners, mtimes and links are kept; processes, `/tmp`, sockets and extended attributes are not.
+    /// What a command of the original writes meanwhile may be in them by half, so fork between commands. At most
+    /// [`FORKS_MAX`] at once.
+    async fn fork(
+        &self,
+        spec: &SandboxSpec,
+        original: &dyn Sandbox,
+        count: usize,
+    ) -> Result<Vec<Box<dyn Sandbox>>, SandboxError>;
 }
 
 /// A tar archive, paths relative to the workspace, in chunks: what fills a new sandbox.

@@ -19,7 +19,7 @@ use std::fmt;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
 use greenroom_supervisor::protocol::Hardening;
 
-pub(super) use filesystem::DATA;
+pub(super) use filesystem::{COPIED, DATA};
 pub(super) use lifecycle::SUPERVISOR;
 pub(super) use set_up::SET_UP_FILES;
 
@@ -36,6 +36,7 @@ pub(super) struct Profile {
     pub(super) image_volumes: Vec<String>,
     /// Whether `/data` is filled.
     pub(super) data: DataVolume,
+    pub(super) fill: Fill,
     /// By name, as the engine knows it; `None` is the engine's default.
     pub(super) runtime: Option<String>,
     pub(super) weaker: Weaker,
@@ -45,6 +46,15 @@ pub(super) struct Profile {
 pub(super) enum DataVolume {
     None,
     Filled,
+}
+
+/// Where what lies in the volumes comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fill {
+    /// The engine begins with what the image has there.
+    FromImage,
+    /// They begin empty: everything is copied from another sandbox.
+    ByCopy,
 }
 
 /// One confinement that did not stick.
@@ -149,6 +159,7 @@ mod tests {
             image_env: vec!["LD_PRELOAD".into()],
             image_volumes: Vec::new(),
             data: DataVolume::None,
+            fill: Fill::FromImage,
             runtime: None,
             weaker: Weaker::new(),
         }

@@ -30,6 +30,7 @@ fn sandboxes_are_measured_beside_their_alternatives_and_leave_nothing() {
         }
     }
     let args = ["bench", "sandbox", "--quick", "--calls", "10", "--starts", "1", "--flood", "3m", "--sandboxes", "2"];
+    let args = [&args[..], &["--files", "200"]].concat();
     let finished = environment.greenroom(&[&args[..], &["--json"]].concat());
     assert_eq!(finished.code, 0, "{finished}");
     let last = finished.lines().pop().expect("a last line");
@@ -38,9 +39,10 @@ fn sandboxes_are_measured_beside_their_alternatives_and_leave_nothing() {
         assert!(last["true_ms"][way].as_f64().is_some_and(|ms| ms > 0.0), "{way}: {last}");
     }
     assert_eq!(last["calls"]["greenroom"]["n"], 10);
-    assert!(last["start_ratio"].is_number() && last["flood"]["runner_memory_bytes"].is_number(), "{last}");
+    assert!(last["start_ratio"].is_number() && last["flood"]["runner_rss"].is_number(), "{last}");
     assert_eq!(last["flood"]["bytes"], 3 << 20);
     assert_eq!((&last["parallel"]["up"], &last["parallel"]["leftovers"]), (&2.into(), &0.into()), "{last}");
-    assert_eq!(last["not_measured"]["forks"], "forks are not built");
+    assert_eq!((&last["forks"]["count"], &last["forks"]["files"]), (&5.into(), &200.into()), "{last}");
+    assert!(last["forks"]["running_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{last}");
     assert!(finished.stderr.contains("sandboxes at once"), "progress goes to stderr: {finished}");
 }

@@ -1,6 +1,7 @@
 //! PID 1 of every sandbox: takes requests from the host, runs commands and file calls, and never blocks on any of them.
 
 mod calls;
+mod copy;
 mod disk;
 mod exec;
 mod files;
@@ -47,7 +48,11 @@ fn main() {
         let _ = sys::write(2, b"greenroom-supervisor: runs as PID 1 of a sandbox only\n");
         sys::exit_now(2);
     }
-    if let Err(error) = prepare().and_then(|(signals, null)| run(&signals, null)) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("copy", places)) = arguments.split_first().map(|(role, rest)| (role.as_str(), rest)) {
+        copy::play(places);
+    }
+    if let Err(error) = prepare(&arguments).and_then(|(signals, null)| run(&signals, null)) {
         let _ = sys::write(2, format!("greenroom-supervisor: {error}\n").as_bytes());
         sys::exit_now(1);
     }
@@ -55,9 +60,8 @@ fn main() {
     sys::exit_now(0);
 }
 
-fn prepare() -> io::Result<(OwnedFd, File)> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    privileges::settle_supervisor(Role::of(&arguments), privileges::Without::of(&arguments))?;
+fn prepare(arguments: &[String]) -> io::Result<(OwnedFd, File)> {
+    privileges::settle_supervisor(Role::of(arguments), privileges::Without::of(arguments))?;
     sys::settle_signals();
     sys::set_nonblocking(STDIN)?;
     sys::set_nonblocking(STDOUT)?;

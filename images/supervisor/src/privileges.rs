@@ -170,6 +170,25 @@ pub(crate) fn become_file_worker() -> io::Result<()> {
     sys::prctl(libc::PR_SET_DUMPABLE, 0).map(drop)
 }
 
+/// Who creates what is copied; what belongs to anybody else is given away.
+pub(crate) const COPIER: (u32, u32) = (SANDBOX_UID, SANDBOX_UID);
+
+/// In a container that only copies: the commands' user, whom neither modes nor owners of a tree stop.
+pub(crate) fn become_copier() -> io::Result<()> {
+    const MASK: u64 = 1 << CAP_CHOWN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER | 1 << CAP_FSETID;
+    set_groups(&[])?;
+    sys::prctl(libc::PR_SET_KEEPCAPS, 1)?;
+    let (uid, gid) = COPIER;
+    // SAFETY: integers only; this process has no other thread that matters yet, and libc changes all of them.
+    unsafe {
+        if libc::setresgid(gid, gid, gid) != 0 || libc::setresuid(uid, uid, uid) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    set_capabilities(MASK)?;
+    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
+}
+
 /// In the disk watch: sees what commands see, which in a set-up phase is everything.
 pub(crate) fn become_disk_watch() -> io::Result<()> {
     match role() {

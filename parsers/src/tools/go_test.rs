@@ -17,8 +17,7 @@ pub(super) const TOOL: Tool = Tool {
         "--- PASS: ",
         "--- SKIP: ",
         "ok  ",
-        "FAIL\t",
-        "FAIL    ",
+        "FAIL",
         "[no test files]",
         " ns/op",
         "pkg: ",
@@ -34,6 +33,8 @@ const LOG_LINES_MAX: usize = 200;
 #[derive(Default)]
 struct GoTest {
     run: Option<Run>,
+    /// Some package had its closing line.
+    closed: bool,
 }
 
 /// One package's tests.
@@ -45,6 +46,8 @@ struct Run {
     benchmarks: Vec<String>,
     /// `PASS` or `FAIL` alone on a line: all of a test binary's summary when it runs by itself.
     ended: bool,
+    /// `FAIL` alone or `exit status 1`: only the package's closing line can say otherwise.
+    failed: bool,
 }
 
 pub(super) struct Pending {
@@ -60,6 +63,11 @@ impl Reader for GoTest {
         let line = lines.first();
         if let Some(package) = Package::parse(line) {
             self.close(&package, sink);
+            return 1;
+        }
+        // The last line of a run of several packages.
+        if self.closed && self.run.is_none() && line == "FAIL" {
+            sink.evidence(Evidence::SaysFailed);
             return 1;
         }
         let starts = self.run.is_none();
@@ -81,6 +89,11 @@ impl Reader for GoTest {
         let Some(run) = self.run.take() else { return };
         if run.ended {
             sink.evidence(Evidence::RunEnded);
+            // `go test` would have closed the package with a line of its own.
+            sink.evidence(Evidence::BreaksOff);
+        }
+        if run.failed {
+            sink.evidence(Evidence::SaysFailed);
         }
         run.emit(None, sink);
     }
@@ -89,6 +102,7 @@ impl Reader for GoTest {
 impl GoTest {
     fn close(&mut self, package: &Package<'_>, sink: &mut Sink) {
         let run = self.run.take();
+        self.closed = true;
         if run.is_none() {
             sink.evidence(Evidence::RunStarted);
         }
@@ -145,6 +159,7 @@ impl Run {
         }
         if line == "PASS" || line == "FAIL" {
             self.ended = !self.tests.is_empty() || !self.benchmarks.is_empty();
+            self.failed |= self.ended && line == "FAIL";
             self.current = None;
             return usize::from(self.ended);
         }
@@ -157,10 +172,11 @@ impl Run {
             sink.trace(panic.trace);
             return read;
         }
-        if line.starts_with("exit status ")
-            || line.starts_with("coverage: ")
-            || line == "testing: warning: no tests to run"
-        {
+        if let Some(status) = line.strip_prefix("exit status ") {
+            self.failed |= status != "0";
+            return 1;
+        }
+        if line.starts_with("coverage: ") || line == "testing: warning: no tests to run" {
             return 1;
         }
         let current = self.current.and_then(|index| self.tests.get_mut(index));

@@ -31,7 +31,11 @@ impl Reader for JunitXml {
     fn read_document(&mut self, document: &Document<'_>, sink: &mut Sink) -> bool {
         let Some(text) = document.xml() else { return false };
         let mut run = Run::default();
-        for event in Xml::new(text) {
+        let mut xml = Xml::new(text).peekable();
+        if xml.peek().is_none() {
+            return false;
+        }
+        for event in xml {
             match event {
                 Event::Start(tag) => {
                     run.start(tag);
@@ -96,6 +100,10 @@ struct Run {
     totals: Option<Totals>,
     /// Errors of whole suites, outside any test: a set-up that failed.
     broken_suites: u64,
+    /// A failure that belongs to no test: a suite's own, or that of a test whose beginning is missing.
+    failed_outside: bool,
+    /// A test ended that had not begun: part of the document is missing.
+    torn: bool,
     /// `org.<linter>` and the file, where the suite is one file's findings.
     package: Option<(String, String)>,
     /// TRX: test id to class.
@@ -184,6 +192,7 @@ impl Run {
     fn detail(&mut self, tag: Tag<'_>) {
         let Some(case) = self.open.last_mut() else {
             self.broken_suites += u64::from(tag.name == "error" && self.suites > 0);
+            self.failed_outside |= tag.name == "failure";
             return;
         };
         match tag.name {
@@ -238,8 +247,10 @@ impl Run {
                 self.suites = self.suites.saturating_sub(1);
             }
             "testcase" | "test-case" | "test" | "UnitTestResult" => {
-                if let Some(case) = self.open.pop().filter(|case| !case.is_group) {
-                    self.done.push(case);
+                match self.open.pop() {
+                    Some(case) if !case.is_group => self.done.push(case),
+                    Some(_) => {}
+                    None => self.torn = true,
                 }
                 self.field = None;
             }
@@ -291,10 +302,15 @@ impl Run {
         if self.broken_suites > 0 {
             sink.evidence(Evidence::SaysError);
         }
+        if self.failed_outside {
+            sink.evidence(Evidence::SaysFailed);
+        }
         let nothing = counted.tests == 0 && self.totals.is_none_or(|totals| totals.tests == 0);
         if nothing {
             sink.evidence(Evidence::SaysNoTests);
         }
-        sink.evidence(Evidence::RunEnded);
+        if !self.torn && self.open.is_empty() && self.suites == 0 {
+            sink.evidence(Evidence::RunEnded);
+        }
     }
 }

@@ -21,6 +21,8 @@ const WAITING_MAX: usize = 50_000;
 #[derive(Default)]
 struct Libtest {
     run: Option<Run>,
+    /// cargo named the next binary, which has printed nothing yet.
+    announced: bool,
 }
 
 #[derive(Default)]
@@ -38,6 +40,7 @@ impl Reader for Libtest {
         let line = lines.first();
         if is_start(line) {
             self.close(sink);
+            self.announced = false;
             sink.evidence(Evidence::RunStarted);
             self.run = Some(Run::default());
             return 1;
@@ -47,6 +50,7 @@ impl Reader for Libtest {
             || text.starts_with("Running unittests ")
             || text.starts_with("Running tests/")
         {
+            self.announced = true;
             return 1;
         }
         if let Some((failed, counts)) = summary(line) {
@@ -54,6 +58,7 @@ impl Reader for Libtest {
                 sink.evidence(Evidence::RunStarted);
             }
             self.close(sink);
+            self.announced = false;
             sink.evidence(Evidence::RunEnded);
             sink.printed(&counts);
             if failed {
@@ -70,6 +75,10 @@ impl Reader for Libtest {
 
     fn finish(&mut self, sink: &mut Sink) {
         self.close(sink);
+        // A binary with a harness of its own may print anything, so an exit status settles it.
+        if self.announced {
+            sink.evidence(Evidence::BreaksOff);
+        }
     }
 }
 

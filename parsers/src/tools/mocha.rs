@@ -127,6 +127,10 @@ impl Mocha {
             }
             read += 1;
         }
+        // A blank line closes the totals; without it the count of failures may still have been to come.
+        if lines.ahead(read).is_none_or(|line| !line.is_empty()) {
+            sink.evidence(Evidence::BreaksOff);
+        }
         sink.printed(&counts);
         self.open = false;
         for test in self.tests.drain(..) {

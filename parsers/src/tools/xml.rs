@@ -66,15 +66,18 @@ impl<'a> Iterator for Xml<'a> {
     }
 }
 
-/// Where the tag that `text` starts with has its `>`; one in quotes is not it.
+/// Where the tag that `text` starts with has its `>`; one in quotes is not it. `None` if another tag starts first.
 fn tag_end(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = 1;
     loop {
-        at += memchr::memchr3(b'>', b'"', b'\'', bytes.get(at..)?)?;
-        match bytes[at] {
-            b'>' => return Some(at),
-            quote => at += 2 + memchr::memchr(quote, &bytes[at + 1..])?,
+        let found = at + memchr::memchr3(b'>', b'"', b'\'', bytes.get(at..)?)?;
+        if memchr::memchr(b'<', &bytes[at..found]).is_some() && bytes.get(1) != Some(&b'!') {
+            return None;
+        }
+        match bytes[found] {
+            b'>' => return Some(found),
+            quote => at = found + 2 + memchr::memchr(quote, &bytes[found + 1..])?,
         }
     }
 }
@@ -172,5 +175,10 @@ mod tests {
         assert!(matches!(events.next(), Some(Event::Text(text)) if text == "<d>"));
         assert!(matches!(events.next(), Some(Event::End("b"))));
         assert!(events.next().is_none());
+    }
+
+    #[test]
+    fn a_tag_that_another_one_interrupts_ends_the_document() {
+        assert!(Xml::new("<testsuites tests=\"2\" skip<property value=\"error\"/>").next().is_none());
     }
 }

@@ -2,19 +2,28 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, HostConfig, Mount, MountType, MountVolumeOptions,
+};
 use greenroom_supervisor::protocol::{ByteString, DiskLimits, Hardening};
 
 use super::super::{Confinement, HOME, WORKSPACE};
-use super::{DataVolume, Profile, Refusals};
+use super::{DataVolume, Fill, Profile, Refusals};
 
 /// Where the operator's read-only data is.
 pub(in crate::sandbox) const DATA: &str = "/data";
 
+/// The volumes that a fork has in common with its original.
+pub(in crate::sandbox) const COPIED: [&str; 3] = [WORKSPACE, HOME, DATA];
+
 pub(super) fn ask(profile: &Profile, body: &mut ContainerCreateBody, host: &mut HostConfig) {
     host.readonly_rootfs = Some(true);
-    // Anonymous volumes: the engine fills them from the image with its owners, and removes them with the container.
-    body.volumes = Some(volumes(profile).map(str::to_owned).collect());
+    // Anonymous volumes, which the engine removes with the container. Those that it is to fill from the image, with its
+    // owners, are named in the configuration; an empty one takes a mount without a name.
+    let (empty, filled): (Vec<_>, Vec<_>) =
+        volumes(profile).partition(|place| profile.fill == Fill::ByCopy && COPIED.contains(place));
+    body.volumes = Some(filled.into_iter().map(str::to_owned).collect());
+    host.mounts = (!empty.is_empty()).then(|| empty.into_iter().map(empty_volume).collect());
     let mut tmpfs = HashMap::from([(
         "/tmp".to_owned(),
         // Tests compile to /tmp and run what they find there, so `exec`, which engines leave out by default.
@@ -64,6 +73,16 @@ fn volumes(profile: &Profile) -> impl Iterator<Item = &'static str> {
         DataVolume::None => None,
     };
     [WORKSPACE, HOME].into_iter().chain(data)
+}
+
+fn empty_volume(place: &str) -> Mount {
+    let options = MountVolumeOptions { no_copy: Some(true), ..Default::default() };
+    Mount {
+        target: Some(place.to_owned()),
+        typ: Some(MountType::VOLUME),
+        volume_options: Some(options),
+        ..Default::default()
+    }
 }
 
 impl Profile {

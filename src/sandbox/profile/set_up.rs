@@ -108,7 +108,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::HashMap;
 
-    use super::super::DataVolume;
+    use super::super::{DataVolume, Fill};
     use super::*;
     use crate::sandbox::ResourceLimits;
 
@@ -129,6 +129,7 @@ mod tests {
             image_env: Vec::new(),
             image_volumes: Vec::new(),
             data: DataVolume::None,
+            fill: Fill::FromImage,
             runtime: None,
             weaker: Weaker::new(),
         }

@@ -71,3 +71,14 @@ pub struct WalkEntry {
     /// Of a regular file that was hashed; missing also where it could not be read.
     pub blake3: Option<String>,
 }
+
+/// What a container that only copies prints when it is done: one line, in JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// Files, folders and links, each counted once however many copies were made.
+    pub entries: u64,
+    pub bytes: u64,
+    /// Sockets, which mean nothing without the process that listens.
+    pub skipped: u64,
+    pub error: Option<String>,
+}

@@ -64,6 +64,8 @@ struct Run {
     section: Section,
     /// The terminal's, as the first rule shows it.
     width: Option<usize>,
+    /// A run that prints its header prints its totals in a rule too.
+    has_header: bool,
     outcome: Outcome,
     totals: Option<Totals>,
     /// `path::test ` whose result has not come yet: its own output stands between.
@@ -122,7 +124,8 @@ impl Reader for Pytest {
                     }
                     self.close(sink);
                     sink.evidence(Evidence::RunStarted);
-                    self.run.insert(Run::new(Some(line.chars().count())))
+                    let fresh = Run { has_header: true, ..Run::new(Some(line.chars().count())) };
+                    self.run.insert(fresh)
                 }
                 _ => match &mut self.run {
                     Some(run) => run,
@@ -179,7 +182,14 @@ fn is_ours(rule: &str) -> bool {
 
 impl Run {
     fn new(width: Option<usize>) -> Self {
-        Self { section: Section::Progress, width, outcome: Outcome::default(), totals: None, waiting: None }
+        Self {
+            section: Section::Progress,
+            width,
+            has_header: false,
+            outcome: Outcome::default(),
+            totals: None,
+            waiting: None,
+        }
     }
 
     /// Whether a new session's header may be believed.
@@ -210,7 +220,8 @@ impl Run {
 
     fn read(&mut self, line: &str, sink: &mut Sink) -> usize {
         // A quiet run's totals have no rule around them.
-        if !matches!(self.section, Section::Failures { .. } | Section::Ended)
+        if !self.has_header
+            && !matches!(self.section, Section::Failures { .. } | Section::Ended)
             && let Some(totals) = Totals::parse(line)
         {
             self.enter(line);
