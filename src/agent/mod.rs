@@ -5,6 +5,7 @@ mod driver;
 pub mod history;
 #[cfg(test)]
 mod history_tests;
+mod install;
 mod limits;
 mod recovery;
 mod state;

@@ -47,11 +47,11 @@ impl Run<'_> {
     fn may_go_on_in_place(&self) -> bool {
         match self.state.next() {
             // What the checks create is told by comparing before and after.
-            Step::RunBaseline => false,
+            Step::RunBaseline | Step::InstallUnknown { .. } => false,
             Step::CallTool { call, .. } if self.state.in_flight() => match ToolCall::parse(&call) {
                 Ok(tool) => match tool.effect() {
                     Effect::None | Effect::FollowedByToken => true,
-                    Effect::Workspace | Effect::Network => false,
+                    Effect::Workspace => false,
                 },
                 Err(_) => true,
             },
@@ -69,7 +69,12 @@ impl Run<'_> {
     pub(super) async fn have_sandbox(&mut self, step: &Step) -> Result<(), ToolFailure> {
         let needs_one = match step {
             Step::RunBaseline | Step::CallTool { .. } | Step::CaptureTree => true,
-            Step::StartSandbox | Step::CallModel { .. } | Step::Verify | Step::Finish(_) | Step::Done => false,
+            Step::StartSandbox
+            | Step::CallModel { .. }
+            | Step::InstallUnknown { .. }
+            | Step::Verify
+            | Step::Finish(_)
+            | Step::Done => false,
         };
         if needs_one && self.sandbox.is_none() { self.replace_sandbox().await } else { Ok(()) }
     }

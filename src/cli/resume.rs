@@ -1,5 +1,6 @@
 //! `greenroom resume RUN`: goes on where an earlier process stopped, however it stopped.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +9,15 @@ use clap::Args;
 use super::interrupt::Interrupt;
 use super::plan::Plan;
 use super::run::{Begin, Done, Seen, close, drive, show_done};
-use super::{Context, Format, FormatArgs, engine, found, values};
+use super::{Context, Format, FormatArgs, engine, found, set_up, values};
 use crate::agent::{Parts, RunState, Settings};
+use crate::config::{FileConfig, Paths, RunConfig};
 use crate::error::ExitCode;
 use crate::error::{Error, Result};
 use crate::event::{Event, Limits};
+use crate::network::Traffic;
 use crate::output::human::style::{DIM, RESET};
-use crate::sandbox::{ImageRef, supervisor_hash};
+use crate::sandbox::{ImageRef, Installer, supervisor_hash};
 use crate::snapshot::Manifest;
 use crate::store::{Record, RunDir, RunStore, Store};
 
@@ -83,7 +86,8 @@ async fn attempt(
     let pristine = pristine(&store, &state)?;
     let model = engine::model(Some(&plan.model))?;
     let engine = interrupt.or_stop(engine::connect()).await?;
-    let image = interrupt.or_stop(image(&plan, &engine, context)).await?;
+    let image = interrupt.or_stop(image(&plan, &state, &engine, context)).await?;
+    let installer = interrupt.or_stop(installer(&plan, &state, &pristine, &paths, &engine, context)).await?;
     let store = Arc::new(store);
     let mut spec = plan.spec(&state.run);
     spec.image = image;
@@ -101,6 +105,8 @@ async fn attempt(
             limits: state.limits.clone(),
             plan: plan.to_value(),
         },
+        traffic: Traffic::default(),
+        installer,
     };
     context.printer.note(&format!("{DIM}resume{RESET} {} after {} steps", state.run, state.steps))?;
     let limits = args.limits(&state.limits);
@@ -150,24 +156,56 @@ fn pristine(store: &RunStore, state: &RunState) -> Result<Manifest> {
     serde_json::from_slice(&bytes).map_err(|error| Error::internal(unreadable).because(error))
 }
 
-/// The very image it was begun with, whatever its name means today; made again where it is gone, or where it holds
-/// another version's PID 1.
-async fn image(plan: &Plan, engine: &engine::Connected, context: &mut Context) -> Result<ImageRef> {
+/// The very image it ran in last, whatever its name means today; made again where it is gone, or where it holds another
+/// version's PID 1.
+async fn image(plan: &Plan, state: &RunState, engine: &engine::Connected, context: &mut Context) -> Result<ImageRef> {
+    let newest = ImageRef {
+        name: state.image.clone().unwrap_or_else(|| plan.image.name.clone()),
+        digest: state.image_digest.clone().unwrap_or_else(|| plan.image.digest.clone()),
+    };
     let same_supervisor = plan.supervisor == supervisor_hash();
-    if same_supervisor && engine.images().has(&plan.image.digest).await? {
-        return Ok(plan.image.clone());
+    if same_supervisor && engine.images().has(&newest.digest).await? {
+        return Ok(newest);
     }
-    if !plan.setup.is_empty() {
+    if !plan.setup.is_empty() || !state.installs.is_empty() {
+        let why = if same_supervisor { "it is gone" } else { "another version of Greenroom made it" };
         return Err(Error::no_sandbox(format!(
-            "the image that set-up made of `{}` cannot be used any more",
+            "the image that was set up from `{}` cannot be used any more",
             plan.image_name
         ))
-        .because(if same_supervisor { "it is gone" } else { "another version of Greenroom made it" })
-        .hint("start the task anew with `greenroom run`; `greenroom apply` takes what this run has done so far"));
+        .because(why)
+        .hint("start the task anew with `greenroom run`; `greenroom apply` takes what this run has captured"));
     }
     let image = engine.prepare(&plan.image_name, &mut context.printer).await?.image;
-    if image.digest != plan.image.digest {
+    if image.digest != newest.digest {
         context.printer.note(&format!("{DIM}image{RESET}  {} was made again", plan.image_name))?;
     }
     Ok(image)
+}
+
+/// With the operator's allow-list as it is now.
+async fn installer(
+    plan: &Plan,
+    state: &RunState,
+    pristine: &Manifest,
+    paths: &Paths,
+    engine: &engine::Connected,
+    context: &mut Context,
+) -> Result<Option<Installer>> {
+    if !plan.install {
+        return Ok(None);
+    }
+    let file = FileConfig::load(&paths.config_file)?;
+    let config = RunConfig {
+        repo: PathBuf::from(&state.repo),
+        model: None,
+        image: None,
+        limits: state.limits.clone(),
+        resources: plan.resources,
+        env: file.env.into_iter().collect(),
+        setup: file.setup,
+    };
+    let prepared = engine.prepare(&plan.image_name, &mut context.printer).await?;
+    let setup = set_up::plan(paths, &config, &plan.setup, &prepared, pristine);
+    Ok(Some(Installer::new(engine.docker_launcher(&paths.state), setup)))
 }

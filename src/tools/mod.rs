@@ -6,6 +6,7 @@ mod bash;
 mod carry;
 pub mod command;
 mod edit_file;
+pub mod install;
 mod list_files;
 mod read_file;
 mod run_checks;
@@ -41,6 +42,8 @@ pub enum ToolCall {
     ListFiles(list_files::Args),
     Search(search::Args),
     RunChecks,
+    /// Carried out by the driver: the run goes on in another container.
+    Install(install::Args),
     Submit(submit::Args),
 }
 
@@ -54,8 +57,6 @@ pub enum Effect {
     FollowedByToken,
     /// It changes files in a way that cannot be taken up in the middle.
     Workspace,
-    /// It reaches a network, where nothing can be taken back or repeated.
-    Network,
 }
 
 /// What tools act on.
@@ -94,6 +95,7 @@ pub fn specs() -> Vec<ToolSpec> {
         list_files::spec(),
         search::spec(),
         run_checks::spec(),
+        install::spec(),
         submit::spec(),
     ]
 }
@@ -110,6 +112,7 @@ impl ToolCall {
             list_files::NAME => Ok(ToolCall::ListFiles(arguments(&call.name, input)?)),
             search::NAME => Ok(ToolCall::Search(arguments(&call.name, input)?)),
             run_checks::NAME => arguments::<NoArguments>(&call.name, input).map(|NoArguments {}| ToolCall::RunChecks),
+            install::NAME => Ok(ToolCall::Install(arguments(&call.name, input)?)),
             submit::NAME => Ok(ToolCall::Submit(arguments(&call.name, input)?)),
             other => {
                 let names: Vec<&str> = specs().iter().map(|spec| spec.name).collect();
@@ -122,7 +125,10 @@ impl ToolCall {
         match self {
             ToolCall::Bash(_) => Effect::FollowedByToken,
             ToolCall::ReadFile(_) | ToolCall::ListFiles(_) | ToolCall::Search(_) | ToolCall::Submit(_) => Effect::None,
-            ToolCall::WriteFile(_) | ToolCall::EditFile(_) | ToolCall::RunChecks => Effect::Workspace,
+            // An install under way never gets here: the state answers that nobody knows what became of it.
+            ToolCall::WriteFile(_) | ToolCall::EditFile(_) | ToolCall::RunChecks | ToolCall::Install(_) => {
+                Effect::Workspace
+            }
         }
     }
 
@@ -145,6 +151,7 @@ impl ToolCall {
             ToolCall::ListFiles(args) => list_files::carry_out(args, context).await,
             ToolCall::Search(args) => search::carry_out(args, context).await,
             ToolCall::RunChecks => run_checks::carry_out(context).await,
+            ToolCall::Install(_) => Ok(install::not_allowed()),
             ToolCall::Submit(args) => Ok(submit::carry_out(args)),
         }
     }
@@ -159,13 +166,6 @@ impl ToolOutcome {
     pub(crate) fn sandbox_lost(error: &SandboxError) -> Self {
         let content = format!("{error}. The files are as they were before this call; /tmp is empty.");
         ToolOutcome { outcome: Some(Outcome::SandboxLost), ..ToolOutcome::refused(content) }
-    }
-
-    /// The runner died during a call that had network.
-    pub(crate) fn unknown() -> Self {
-        let content = "unknown: the runner stopped while this was under way, and it may or may not have reached the \
-                       network. It was not repeated; the files are as they were before it. Look before you call again.";
-        ToolOutcome { effect_unknown: true, ..ToolOutcome::refused(content) }
     }
 
     /// For the model to act on.
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn an_unknown_tool_is_answered_with_the_real_ones() {
         let told = call("rm", json!({})).expect_err("no such tool");
-        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, run_checks, submit");
+        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, run_checks, install, submit");
     }
 
     #[test]
