@@ -7,7 +7,7 @@ use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{ModelResponse, ToolUse};
 use crate::network::{Install, ProxyRecord};
 use crate::shell::ShellState;
-use crate::snapshot::TreePath;
+use crate::snapshot::{SnapshotRef, TreePath};
 use crate::task::{CheckResult, Outcome, Task};
 
 /// Raised when an old journal can no longer be folded as it stands.
@@ -63,6 +63,9 @@ pub enum Event {
         /// Paths that the baseline run itself created.
         build_output: Vec<TreePath>,
         elapsed_ms: u64,
+        /// The files before the first step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<SnapshotRef>,
     },
     /// Committed before the request is sent, so that a crash cannot hide a charge.
     ModelRequested {
@@ -97,6 +100,9 @@ pub enum Event {
         token: CallToken,
         result: Box<ToolOutcome>,
         elapsed_ms: u64,
+        /// The files after this step; `None` where it could not change any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<SnapshotRef>,
     },
     /// What the run has made of the tree so far.
     TreeCaptured {
@@ -155,6 +161,8 @@ pub enum Named<'a> {
     Bytes(&'a BlobId),
     /// A manifest, which names the contents of a tree.
     Manifest(&'a BlobId),
+    /// The root of a snapshot, which names folders and contents.
+    Snapshot(&'a BlobId),
 }
 
 impl Event {
@@ -163,15 +171,17 @@ impl Event {
         fn outputs(checks: &[CheckResult]) -> impl Iterator<Item = Named<'_>> {
             checks.iter().map(|check| Named::Bytes(&check.output))
         }
+        fn root(snapshot: &Option<SnapshotRef>) -> impl Iterator<Item = Named<'_>> {
+            snapshot.iter().map(|snapshot| Named::Snapshot(&snapshot.root))
+        }
         match self {
             Event::RunStarted { pristine, .. } => pristine.iter().map(Named::Manifest).collect(),
             Event::SandboxStarted { pristine, .. } => vec![Named::Manifest(pristine)],
-            Event::BaselineFinished { checks, .. } | Event::VerificationFinished { checks, .. } => {
-                outputs(checks).collect()
-            }
-            Event::ToolCallFinished { result, .. } => {
+            Event::BaselineFinished { checks, snapshot, .. } => outputs(checks).chain(root(snapshot)).collect(),
+            Event::VerificationFinished { checks, .. } => outputs(checks).collect(),
+            Event::ToolCallFinished { result, snapshot, .. } => {
                 let output = result.output.iter().map(Named::Bytes);
-                output.chain(outputs(result.checks.as_deref().unwrap_or_default())).collect()
+                output.chain(outputs(result.checks.as_deref().unwrap_or_default())).chain(root(snapshot)).collect()
             }
             Event::TreeCaptured { tree, patch, workspace, .. } => {
                 let fixed = [Named::Manifest(tree), Named::Bytes(patch)];

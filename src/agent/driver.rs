@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::capture::capture;
 use super::install::network_events;
+use super::snapshots::Snapshots;
 use super::{RunState, Step};
 use crate::context;
 use crate::error::{Error, ExitCode, Result};
@@ -23,7 +24,7 @@ use crate::network::Traffic;
 use crate::sandbox::{AGENT_UID, Installer, Launcher, Sandbox, SandboxError, SandboxSpec};
 use crate::snapshot::change::created;
 use crate::snapshot::pack::tar_stream;
-use crate::snapshot::{Manifest, TreePath};
+use crate::snapshot::{Manifest, SnapshotRef, TreePath};
 use crate::store::Store;
 use crate::task::Task;
 use crate::tools::{self, ToolCall, ToolContext, ToolFailure, install, run_checks};
@@ -129,6 +130,8 @@ pub(super) struct Run<'a> {
     pub(super) parts: Parts,
     pub(super) state: RunState,
     pub(super) sandbox: Option<Box<dyn Sandbox>>,
+    /// What is known of the sandbox's files.
+    pub(super) snapshots: Snapshots,
     pub(super) observer: &'a mut dyn Observer,
     /// By this process.
     began: Instant,
@@ -148,6 +151,7 @@ impl<'a> Run<'a> {
             parts,
             state,
             sandbox: None,
+            snapshots: Snapshots::default(),
             observer,
             began: Instant::now(),
             spent_before,
@@ -213,7 +217,7 @@ impl<'a> Run<'a> {
             Step::CallTool { token, call } => self.call_tool(token, call).await,
             Step::InstallUnknown { token } => {
                 let result = Box::new(install::unknown());
-                self.commit(Event::ToolCallFinished { token, result, elapsed_ms: 0 })
+                self.commit(Event::ToolCallFinished { token, result, elapsed_ms: 0, snapshot: None })
             }
             Step::CaptureTree => self.capture_tree().await,
             Step::Verify => self.verify(stop).await,
@@ -277,7 +281,8 @@ impl<'a> Run<'a> {
         // What set-up left beside the tree is no work of the agent's either.
         let set_up = made_beside(&self.parts.pristine, &before);
         let build_output = created(&before, &after).into_iter().chain(set_up).collect();
-        self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms: millis(began.elapsed()) })
+        let snapshot = Some(self.snapshots.take(sandbox, store.as_ref()).await?);
+        self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms: millis(began.elapsed()), snapshot })
     }
 
     async fn call_model(&mut self, turn: u64) -> Result<(), ToolFailure> {
@@ -334,7 +339,7 @@ impl<'a> Run<'a> {
         }
         failpoint::hit(Failpoint::ToolBeforeDispatch)?;
         let began = Instant::now();
-        let result = match parsed {
+        let mut result = match parsed {
             Err(refusal) => ToolOutcome::refused(refusal),
             Ok(ToolCall::Install(args)) => self.install(token, &args).await?,
             Ok(tool) => {
@@ -364,11 +369,33 @@ impl<'a> Run<'a> {
             }
         };
         failpoint::hit(Failpoint::ToolRan)?;
-        self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: millis(began.elapsed()) })?;
+        let snapshot = match self.snapshot_of(&result).await {
+            Err(ToolFailure::Sandbox(error @ SandboxError::Lost { .. })) => {
+                let told = ToolOutcome::sandbox_lost(&error);
+                if self.survives_loss(error).await? {
+                    return Ok(());
+                }
+                result = told;
+                None
+            }
+            snapshot => snapshot?,
+        };
+        failpoint::hit(Failpoint::StepSnapshotted)?;
+        let elapsed_ms = millis(began.elapsed());
+        self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms, snapshot })?;
         if let Some(sandbox) = &self.sandbox {
             sandbox.committed(token);
         }
         Ok(())
+    }
+
+    /// `None` where the call could not change anything.
+    async fn snapshot_of(&mut self, result: &ToolOutcome) -> Result<Option<SnapshotRef>, ToolFailure> {
+        if !result.may_write {
+            return Ok(None);
+        }
+        let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;
+        Ok(Some(self.snapshots.take(sandbox, self.parts.store.as_ref()).await?))
     }
 
     async fn capture_tree(&mut self) -> Result<(), ToolFailure> {

@@ -44,6 +44,7 @@ fn begun(limits: Limits) -> Vec<Event> {
             }],
             build_output: Vec::new(),
             elapsed_ms: 10,
+            snapshot: None,
         },
     ]
 }
@@ -66,7 +67,7 @@ fn step(turn: u64, step: u64) -> Vec<Event> {
         asked(turn),
         Event::ModelResponded { turn, response, cost_usd: Some(0.1), elapsed_ms: 7 },
         Event::ToolCallStarted { token, call },
-        Event::ToolCallFinished { token, result, elapsed_ms: 3 },
+        Event::ToolCallFinished { token, result, elapsed_ms: 3, snapshot: None },
     ]
 }
 

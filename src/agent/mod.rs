@@ -8,6 +8,7 @@ mod history_tests;
 mod install;
 mod limits;
 mod recovery;
+pub mod snapshots;
 mod state;
 #[cfg(test)]
 mod state_tests;

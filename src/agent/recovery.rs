@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::driver::{Run, tree_stream};
+use super::snapshots::{Snapshots, restore};
 use super::{Progress, Step};
 use crate::event::Event;
 use crate::failpoint::{self, Failpoint};
@@ -27,6 +28,7 @@ impl Run<'_> {
         if let Some(sandbox) = attached {
             if self.may_go_on_in_place() {
                 self.sandbox = Some(sandbox);
+                self.know_files_again()?;
             } else {
                 sandbox.stop().await?;
                 self.lost_because = "what was under way in the one before may have half happened".into();
@@ -97,12 +99,29 @@ impl Run<'_> {
     }
 
     async fn sandbox_of_newest_files(&mut self) -> Result<Box<dyn Sandbox>, ToolFailure> {
-        if self.state.baseline.is_some() {
-            let detail = "no snapshot of its files was recorded".to_owned();
-            return Err(SandboxError::Lost { detail }.into());
+        let parts = &self.parts;
+        match (self.state.snapshot(), &self.state.baseline) {
+            (Some(snapshot), _) => {
+                let restored = restore(parts.launcher.as_ref(), &parts.store, &parts.spec, snapshot).await?;
+                self.snapshots = restored.1;
+                Ok(restored.0)
+            }
+            (None, None) => {
+                self.snapshots = Snapshots::default();
+                let tree = tree_stream(&parts.store, Arc::clone(&parts.pristine));
+                Ok(parts.launcher.start(&parts.spec, tree).await?)
+            }
+            (None, Some(_)) => {
+                let detail = "no snapshot of its files was recorded".to_owned();
+                Err(SandboxError::Start { detail }.into())
+            }
         }
-        let tree = tree_stream(&self.parts.store, Arc::clone(&self.parts.pristine));
-        Ok(self.parts.launcher.start(&self.parts.spec, tree).await?)
+    }
+
+    /// What the next snapshot costs does not depend on who took the last one; what is known of the files does.
+    fn know_files_again(&mut self) -> Result<(), ToolFailure> {
+        self.snapshots = Snapshots::of_unknown(self.parts.store.as_ref(), self.state.snapshot())?;
+        Ok(())
     }
 
     /// After a step broke off because the sandbox was lost. `Ok(true)`: it can be carried out again. `Ok(false)`: the
@@ -118,6 +137,7 @@ impl Run<'_> {
         match self.attach(&container).await {
             Ok(Some(sandbox)) if self.may_go_on_in_place() => {
                 self.sandbox = Some(sandbox);
+                self.know_files_again()?;
                 Ok(true)
             }
             Ok(Some(sandbox)) => {
