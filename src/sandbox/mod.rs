@@ -2,8 +2,10 @@
 //!
 //! A command that fails is data ([`ExecOutput`]); `Err` means that the sandbox itself failed us.
 
+mod attach;
 mod base;
 mod carry;
+mod census;
 mod commands;
 mod confinement;
 mod connect;
@@ -27,8 +29,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{CallToken, RunId};
+use crate::id::{BlobId, CallToken, RunId};
 use crate::snapshot::Manifest;
+use crate::snapshot::seen::{Census, Order, Spot};
 use crate::task::Outcome;
 
 pub use confinement::{Confinement, Weaker};
@@ -36,8 +39,9 @@ pub use connect::{Engine, EngineFacts};
 pub use docker::{DockerLauncher, LEASE};
 pub use fork::FORKS_MAX;
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
+pub use prepared::supervisor_hash;
 pub use reap::{UNSTARTED_MAX, reap};
-pub use setup::{SetUp, Setup, SetupError, mirrors, operator_list};
+pub use setup::{Installed, Installer, SetUp, Setup, SetupError, Wanted, mirrors, operator_list};
 pub use toolchain::{TOOLCHAINS, Toolchain, certificate_bundle};
 
 /// Where the workspace is inside every sandbox.
@@ -52,7 +56,26 @@ pub const AGENT_UID: u64 = 1000;
 #[async_trait]
 pub trait Launcher: Send + Sync {
     /// Starts a sandbox with an empty workspace, fills it with `tree`, and verifies its hardening from inside.
-    async fn start(&self, spec: &SandboxSpec, tree: TarStream) -> Result<Box<dyn Sandbox>, SandboxError>;
+    async fn start(&self, spec: &SandboxSpec, tree: TarStream) -> Result<Box<dyn Sandbox>, SandboxError> {
+        use futures_util::StreamExt;
+        self.start_filled(spec, Filling { workspace: tree, home: futures_util::stream::empty().boxed() }).await
+    }
+
+    /// The same with files for `$HOME` too. What the image has in either folder and `filling` has not, stays.
+    async fn start_filled(&self, spec: &SandboxSpec, filling: Filling) -> Result<Box<dyn Sandbox>, SandboxError>;
+
+    /// Takes over the sandbox of an earlier runner, which is shut out from then on. `spec` must be what it was started
+    /// with; confinement is verified again. `epoch` must be above that of every runner before (the first has 1): at or
+    /// below it the sandbox is [`SandboxError::Lost`] to us. `None`: it is gone, or is not of this run and owner.
+    ///
+    /// Commands go on meanwhile. [`Sandbox::exec`] with the token and part of one of them follows it: its output from the
+    /// beginning, then how it ended. Its output and its end are kept until [`Sandbox::committed`].
+    async fn attach(
+        &self,
+        spec: &SandboxSpec,
+        container: &str,
+        epoch: u32,
+    ) -> Result<Option<Box<dyn Sandbox>>, SandboxError>;
 
     /// `count` sandboxes that begin with what lies in the workspace, `$HOME` and `/data` of a running one, which goes on
     /// as it is. `spec` is that of the original, but for the run it belongs to and its limits.
@@ -66,6 +89,13 @@ pub trait Launcher: Send + Sync {
         original: &dyn Sandbox,
         count: usize,
     ) -> Result<Vec<Box<dyn Sandbox>>, SandboxError>;
+}
+
+/// What a new sandbox begins with: an archive for each of its lasting folders, paths relative to it. One without any
+/// chunk is not unpacked.
+pub struct Filling {
+    pub workspace: TarStream,
+    pub home: TarStream,
 }
 
 /// A tar archive, paths relative to the workspace, in chunks: what fills a new sandbox.
@@ -139,10 +169,24 @@ pub trait Sandbox: Send + Sync {
 
     async fn search(&self, request: &SearchRequest) -> Result<Result<SearchResult, FileError>, SandboxError>;
 
+    /// What differs in the workspace and in `$HOME` from the census of that generation; everything where it is not the
+    /// newest one, or 0. Content, size, mtime, ctime, inode, links, mode and owner tell; no time is trusted alone.
+    async fn census(&self, since: u64) -> Result<Census, SandboxError>;
+
+    /// The contents of regular files, whole and in this order.
+    async fn collect(&self, spots: &[Spot], sink: &mut dyn ContentSink) -> Result<(), SandboxError>;
+
+    /// Carries out what makes freshly unpacked folders exact. Only before the first command.
+    async fn settle(&self, orders: &[Order]) -> Result<(), SandboxError>;
+
     /// Every path of the workspace with mode, size and content hash.
     async fn walk(&self) -> Result<Manifest, SandboxError>;
 
-    /// Ends it and removes what it owned. Called at the end of every run; idempotent.
+    /// The step is in the journal: nobody will ask for its commands again, and what is kept of them is let go.
+    fn committed(&self, token: CallToken);
+
+    /// Ends it and removes what it owned. Called at the end of every run; idempotent. A sandbox that another runner has
+    /// taken over is left to it.
     async fn stop(&self) -> Result<(), SandboxError>;
 }
 
@@ -161,7 +205,8 @@ pub struct SandboxFacts {
 pub struct ExecRequest {
     /// The step this belongs to.
     pub token: CallToken,
-    /// Which of the step's commands; the supervisor refuses to run the same part of a step twice.
+    /// Which of the step's commands. No part of a step is ever run twice: after [`Launcher::attach`] it is followed, else
+    /// refused.
     pub part: u32,
     pub argv: Vec<String>,
     /// Absolute, inside the container.
@@ -197,6 +242,15 @@ pub enum Stream {
 /// Takes output as it arrives. Bounded by what the implementation chooses to keep.
 pub trait OutputSink: Send {
     fn chunk(&mut self, stream: Stream, bytes: &[u8]);
+}
+
+/// Takes the contents of files, one after the other.
+pub trait ContentSink: Send {
+    /// The next bytes of the file with this number, from 0.
+    fn bytes(&mut self, file: usize, bytes: &[u8]) -> Result<(), SandboxError>;
+
+    /// The file is read to its end, and this is its content; `None` where it is gone or cannot be read.
+    fn end(&mut self, file: usize, content: Option<BlobId>) -> Result<(), SandboxError>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use bollard::query_parameters::{
     CommitContainerOptions, CreateContainerOptions, DownloadFromContainerOptions, UploadToContainerOptions,
 };
 use futures_util::StreamExt;
+use greenroom_supervisor::protocol::SPOOL_FOLDER;
 
 use super::SandboxError;
 use super::connect::{Engine, SLOW_CALL, within};
@@ -23,7 +24,7 @@ pub(super) const SOURCE_LABEL: &str = "greenroom.source";
 pub(super) const KEY_LABEL: &str = "greenroom.prepared";
 
 /// Goes up when what is added to an image changes, so that older ones are made anew.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 const SUPERVISOR_BINARY: &[u8] = include_bytes!(env!("GREENROOM_SUPERVISOR"));
 const USER_FILE_BYTES_MAX: usize = 1 << 20;
 const SANDBOX_ID: u64 = greenroom_supervisor::protocol::SANDBOX_UID as u64;
@@ -93,6 +94,11 @@ async fn make(engine: &Engine, name: &str, source_id: &str, key: &str) -> Result
     Ok(committed.id)
 }
 
+/// Which PID 1 this version puts into images.
+pub fn supervisor_hash() -> String {
+    blake3::hash(SUPERVISOR_BINARY).to_hex().to_string()
+}
+
 /// What the image and what is added to it are, in a form that fits a tag.
 fn key(name: &str, source_id: &str) -> String {
     let mut hasher = blake3::Hasher::new();
@@ -129,6 +135,7 @@ fn additions(passwd: Option<Vec<u8>>, group: Option<Vec<u8>>) -> std::io::Result
     add(".greenroom/setup/", folder, 0o755, 0, &[])?;
     add(SUPERVISOR.trim_start_matches('/'), file, 0o555, 0, SUPERVISOR_BINARY)?;
     // Volumes take their owner and mode from these.
+    add(SPOOL_FOLDER.trim_start_matches('/'), folder, 0o700, 0, &[])?;
     add("workspace/", folder, 0o755, SANDBOX_ID, &[])?;
     add("home/agent/", folder, 0o755, SANDBOX_ID, &[])?;
     add("data/", folder, 0o755, 0, &[])?;
@@ -138,6 +145,21 @@ fn additions(passwd: Option<Vec<u8>>, group: Option<Vec<u8>>) -> std::io::Result
             add(path, file, 0o644, 0, &content)?;
         }
     }
+    archive.into_inner()
+}
+
+/// PID 1 alone, as [`ensure`] put it there.
+pub(super) fn supervisor() -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_mode(0o755);
+    header.set_size(0);
+    archive.append_data(&mut header, ".greenroom/", std::io::empty())?;
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o555);
+    header.set_size(SUPERVISOR_BINARY.len() as u64);
+    archive.append_data(&mut header, SUPERVISOR.trim_start_matches('/'), SUPERVISOR_BINARY)?;
     archive.into_inner()
 }
 
@@ -210,6 +232,7 @@ mod tests {
         }
         assert!(seen.contains(&(".greenroom/supervisor".to_owned(), 0o555, 0)));
         assert!(seen.contains(&("workspace/".to_owned(), 0o755, 1000)));
+        assert!(seen.contains(&(".greenroom/spool".to_owned(), 0o700, 0)));
         assert!(!seen.iter().any(|(path, ..)| path == "etc/group"));
     }
 }

@@ -6,6 +6,7 @@ mod bash;
 mod carry;
 pub mod command;
 mod edit_file;
+pub mod install;
 mod list_files;
 mod read_file;
 mod run_checks;
@@ -29,7 +30,7 @@ use crate::message::{ToolSpec, ToolUse};
 use crate::sandbox::{Sandbox, SandboxError, WORKSPACE};
 use crate::shell::ShellState;
 use crate::store::Store;
-use crate::task::Check;
+use crate::task::{Check, Outcome};
 
 /// A call whose arguments were understood.
 #[derive(Debug)]
@@ -41,7 +42,21 @@ pub enum ToolCall {
     ListFiles(list_files::Args),
     Search(search::Args),
     RunChecks,
+    /// Carried out by the driver: the run goes on in another container.
+    Install(install::Args),
     Submit(submit::Args),
+}
+
+/// What a call may do to the world before its result is committed: decides what a later runner may do with one that was
+/// under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It only looks.
+    None,
+    /// Its one command is known to the sandbox by its token: asked for again, it is followed.
+    FollowedByToken,
+    /// It changes files in a way that cannot be taken up in the middle.
+    Workspace,
 }
 
 /// What tools act on.
@@ -80,6 +95,7 @@ pub fn specs() -> Vec<ToolSpec> {
         list_files::spec(),
         search::spec(),
         run_checks::spec(),
+        install::spec(),
         submit::spec(),
     ]
 }
@@ -96,10 +112,22 @@ impl ToolCall {
             list_files::NAME => Ok(ToolCall::ListFiles(arguments(&call.name, input)?)),
             search::NAME => Ok(ToolCall::Search(arguments(&call.name, input)?)),
             run_checks::NAME => arguments::<NoArguments>(&call.name, input).map(|NoArguments {}| ToolCall::RunChecks),
+            install::NAME => Ok(ToolCall::Install(arguments(&call.name, input)?)),
             submit::NAME => Ok(ToolCall::Submit(arguments(&call.name, input)?)),
             other => {
                 let names: Vec<&str> = specs().iter().map(|spec| spec.name).collect();
                 Err(format!("there is no tool `{other}`; the tools are {}", names.join(", ")))
+            }
+        }
+    }
+
+    pub fn effect(&self) -> Effect {
+        match self {
+            ToolCall::Bash(_) => Effect::FollowedByToken,
+            ToolCall::ReadFile(_) | ToolCall::ListFiles(_) | ToolCall::Search(_) | ToolCall::Submit(_) => Effect::None,
+            // An install under way never gets here: the state answers that nobody knows what became of it.
+            ToolCall::WriteFile(_) | ToolCall::EditFile(_) | ToolCall::RunChecks | ToolCall::Install(_) => {
+                Effect::Workspace
             }
         }
     }
@@ -123,6 +151,7 @@ impl ToolCall {
             ToolCall::ListFiles(args) => list_files::carry_out(args, context).await,
             ToolCall::Search(args) => search::carry_out(args, context).await,
             ToolCall::RunChecks => run_checks::carry_out(context).await,
+            ToolCall::Install(_) => Ok(install::not_allowed()),
             ToolCall::Submit(args) => Ok(submit::carry_out(args)),
         }
     }
@@ -131,6 +160,12 @@ impl ToolCall {
 impl ToolOutcome {
     pub(crate) fn told(content: impl Into<String>) -> Self {
         ToolOutcome { content: content.into(), ..ToolOutcome::default() }
+    }
+
+    /// The container went away while the call was in it. What it did to the files is undone.
+    pub(crate) fn sandbox_lost(error: &SandboxError) -> Self {
+        let content = format!("{error}. The files are as they were before this call; /tmp is empty.");
+        ToolOutcome { outcome: Some(Outcome::SandboxLost), ..ToolOutcome::refused(content) }
     }
 
     /// For the model to act on.
@@ -182,7 +217,7 @@ mod tests {
     #[test]
     fn an_unknown_tool_is_answered_with_the_real_ones() {
         let told = call("rm", json!({})).expect_err("no such tool");
-        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, run_checks, submit");
+        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, run_checks, install, submit");
     }
 
     #[test]

@@ -4,22 +4,29 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteString, Entry, Hardening, Match, Metadata, ReadDone, WalkEntry};
+use super::{
+    ByteString, CensusDone, CensusEntry, Collected, Entry, Hardening, Match, Metadata, Order, Place, ReadDone,
+    Unsettled, WalkEntry,
+};
 
 /// Host to supervisor. A new call's id (in the frame) is greater than every earlier one; `Cancel` and `Ack` name a call
 /// that exists; `Hello`, `Renew` and `Shutdown` use call 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Request {
-    /// Opens an epoch (the frame's). Answered by `HelloAck`; then everything unacknowledged is sent again.
+    /// Opens an epoch (the frame's). Answered by `HelloAck`.
     Hello { lease_ms: u64 },
     /// The runner lives: the lease begins anew. Answered by `Renewed`.
     Renew,
     /// From now on commands that let the volumes grow beyond this end with `disk_limit`. Once, before the first command;
     /// not answered.
     WatchDisk(DiskLimits),
-    /// Runs a command as uid 1000. Answered by Data frames and one `Finished` or `Failed`.
+    /// Runs a command as uid 1000, or follows one that an earlier client started under the same token. Answered by Data
+    /// frames and one `Finished` or `Failed`.
     Exec(Exec),
+    /// Nobody will ask any more for commands that have ended and whose token begins like this: what they said is let go.
+    /// Not answered.
+    Forget { token_prefix: String },
     /// Ends the frame's call as its timeout would: TERM, grace, KILL. Answered by that call's own `Finished`; a call
     /// that is not running is left as it is.
     Cancel,
@@ -39,6 +46,14 @@ pub enum Request {
     /// The manifest of a tree. `exclude` holds paths relative to `root`, left out with all below them. Answered by
     /// `WalkEntries` (none to many), `WalkDone`.
     Walk { root: ByteString, exclude: Vec<ByteString>, hash: HashWhich, entries_max: u64 },
+    /// What differs in whole trees from the census `base` (0: none). `exclude` is left out with all below it. Answered by
+    /// `CensusEntries` and `CensusGone` (none to many), `CensusDone`.
+    Census { roots: Vec<ByteString>, exclude: Vec<Place>, base: u64, entries_max: u64 },
+    /// Whole regular files one after the other: for each Data frames of stream `File` (whose offsets run through all of
+    /// them) and one `Collected`; then `CollectDone`.
+    Collect { roots: Vec<ByteString>, places: Vec<Place> },
+    /// Before the first command: makes what an engine could not unpack. Answered by `Settled`.
+    Settle { roots: Vec<ByteString>, orders: Vec<Order> },
     /// Removes a file, a link, or a directory with everything in it. Answered by `Removed`.
     Remove { path: ByteString, depth: RemoveDepth },
     /// In a set-up phase only: accepts connections on the container's `127.0.0.1:port` (0: any) and carries them as Proxy
@@ -60,8 +75,8 @@ pub struct DiskLimits {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exec {
-    /// The host's own name for this call, at most 128 bytes; a token that was used before is refused as
-    /// `duplicate_call`, whoever uses it and under whatever call id.
+    /// The host's own name for this call, at most 128 bytes. A token that was used before in this epoch, or whose command
+    /// was forgotten, or had other words, is refused as `duplicate_call`, whoever uses it and under whatever call id.
     pub token: String,
     /// Program and arguments. A program without `/` is looked up in the PATH of `env`.
     pub argv: Vec<ByteString>,
@@ -176,6 +191,20 @@ pub enum Response {
         unreadable: u64,
         cut: bool,
     },
+    CensusEntries {
+        entries: Vec<CensusEntry>,
+    },
+    /// With everything that was below them.
+    CensusGone {
+        places: Vec<Place>,
+    },
+    CensusDone(CensusDone),
+    Collected(Collected),
+    CollectDone,
+    Settled {
+        /// What could not be done; the first few.
+        unsettled: Vec<Unsettled>,
+    },
     Removed,
     Listening {
         port: u16,
@@ -197,6 +226,9 @@ impl Response {
             | Self::ListDone { .. }
             | Self::SearchDone { .. }
             | Self::WalkDone { .. }
+            | Self::CensusDone(_)
+            | Self::CollectDone
+            | Self::Settled { .. }
             | Self::Removed
             | Self::Listening { .. }
             | Self::Failed { .. } => true,
@@ -204,7 +236,10 @@ impl Response {
             | Self::Renewed
             | Self::Entries { .. }
             | Self::Matches { .. }
-            | Self::WalkEntries { .. } => false,
+            | Self::WalkEntries { .. }
+            | Self::CensusEntries { .. }
+            | Self::CensusGone { .. }
+            | Self::Collected(_) => false,
         }
     }
 }
@@ -214,8 +249,8 @@ pub struct HelloAck {
     /// The crate version the supervisor was built from.
     pub version: String,
     pub lease_ms: u64,
-    /// Calls that run, or ended unacknowledged, in order of their ids. What is not here is unknown: it never started, or
-    /// was acknowledged to the end.
+    /// Commands that run, or ended and are not forgotten, in the order they began. What is not here never started or was
+    /// let go.
     pub calls: Vec<CallState>,
     /// The highest call id ever used; the next one is greater.
     pub call_highest: u64,
@@ -224,9 +259,7 @@ pub struct HelloAck {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallState {
-    pub call: u64,
-    /// Of an `Exec`.
-    pub token: Option<String>,
+    pub token: String,
     pub state: CallPhase,
 }
 
@@ -298,7 +331,7 @@ pub enum SweepStep {
 pub struct StreamTotals {
     /// All that was written.
     pub bytes_total: u64,
-    /// Of which so many never travelled: `bytes_total` less head and tail.
+    /// Of which so many never travel: `bytes_total` less head and tail.
     pub bytes_dropped: u64,
 }
 
@@ -333,7 +366,7 @@ pub enum ErrorKind {
     BadRequest,
     /// No process could be forked just now (pids limit), or too many calls in flight: ask again later.
     Busy,
-    /// This call id was used before.
+    /// This call id or token was used before.
     DuplicateCall,
     /// The frame's epoch is older than the current client's.
     StaleEpoch,
@@ -353,11 +386,15 @@ impl Request {
             | Self::List { .. }
             | Self::Search { .. }
             | Self::Walk { .. }
+            | Self::Census { .. }
+            | Self::Collect { .. }
+            | Self::Settle { .. }
             | Self::Remove { .. }
             | Self::Listen { .. } => true,
             Self::Hello { .. }
             | Self::Renew
             | Self::WatchDisk(_)
+            | Self::Forget { .. }
             | Self::Cancel
             | Self::Ack { .. }
             | Self::Shutdown => false,
