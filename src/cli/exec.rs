@@ -8,6 +8,7 @@ use clap::Args;
 use greenroom_parsers::Parser;
 
 use super::interrupt::Interrupt;
+use super::remote::Remote;
 use super::run::SandboxArgs;
 use super::task_folder::TaskFolder;
 use super::{Context, Format, FormatArgs, engine, prepare, set_up, toolchain, values};
@@ -31,8 +32,8 @@ Examples:
 
 Exit code 0 when the command succeeded, 3 when it failed, 4 when it met a limit; its own code is in the report.")]
 pub struct ExecArgs {
-    /// The repository
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    /// The repository, or a git host's `https://HOST/PATH[@REF]`
+    #[arg(long, value_name = "DIR|URL", default_value = ".")]
     repo: PathBuf,
     /// Time it may take, like 60s or 5m
     #[arg(long, value_name = "T", default_value = "60s", value_parser = values::duration)]
@@ -64,8 +65,16 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
     let format = args.format.format();
     let paths = context.paths()?;
     let typed = Typed { image: args.sandbox.image.clone(), env: args.sandbox.env.clone(), ..Typed::default() };
-    let repo = TaskFolder::open(&args.repo)?.map_or(args.repo, |task| task.repo());
+    let clone = match Remote::parse(&args.repo)? {
+        Some(remote) => Some(remote.fetch(context, interrupt).await?),
+        None => None,
+    };
+    let repo = match &clone {
+        Some(clone) => clone.folder().to_owned(),
+        None => TaskFolder::open(&args.repo)?.map_or(args.repo, |task| task.repo()),
+    };
     let config = RunConfig::resolve(&repo, typed, FileConfig::load(&paths.config_file)?)?;
+    let config = RunConfig { origin: clone.as_ref().map(|clone| clone.name.clone()), ..config };
     let chosen = toolchain::choose(&config.repo, config.image.as_deref())?;
     prepare::tell_image(&chosen, &mut context.printer)?;
     let data = args.sandbox.data.as_deref().map(prepare::data_folder).transpose()?;

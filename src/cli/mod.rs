@@ -16,6 +16,7 @@ pub mod parse;
 mod past;
 mod plan;
 mod prepare;
+mod remote;
 pub mod run;
 pub mod runs;
 mod set_up;

@@ -12,6 +12,7 @@ pub mod ignored;
 pub mod pack;
 pub mod patch;
 mod patch_binary;
+pub mod unpack;
 
 #[cfg(test)]
 mod tests;
