@@ -18,7 +18,7 @@ use crate::id::{CallToken, RunId};
 use crate::output::human::style::{DIM, RESET};
 use crate::output::jsonl::{ExecResult, Kept, RunResult};
 use crate::output::{self, Channel, Printer, report};
-use crate::sandbox::{AGENT_UID, ExecOutput, ExecRequest, OutputSink, SandboxSpec, Stream, WORKSPACE};
+use crate::sandbox::{AGENT_UID, ExecOutput, ExecRequest, OutputSink, SandboxSpec, Stdio, Stream, WORKSPACE};
 use crate::snapshot::pack::tar_stream;
 use crate::store::Blobs;
 use crate::task::Outcome;
@@ -38,6 +38,9 @@ pub struct ExecArgs {
     /// Time it may take, like 60s or 5m
     #[arg(long, value_name = "T", default_value = "60s", value_parser = values::duration)]
     timeout: Duration,
+    /// Give it a terminal of 24 rows and 120 columns inside, on which nobody types
+    #[arg(long)]
+    tty: bool,
     #[command(flatten)]
     sandbox: SandboxArgs,
     #[command(flatten)]
@@ -104,9 +107,11 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
         part: 0,
         argv: args.command.clone(),
         cwd: WORKSPACE.into(),
-        env: Vec::new(),
+        // Programs ask what it can do; other terminals than this one nobody knows.
+        env: if args.tty { vec![("TERM".to_owned(), "xterm-256color".to_owned())] } else { Vec::new() },
         timeout: args.timeout,
         output_bytes_max: OUTPUT_BYTES_MAX,
+        stdio: if args.tty { Stdio::Terminal } else { Stdio::Pipes },
     };
     let mut sink = Sink::new(&mut context.printer, format, &args.command.join(" "));
     let ran = tokio::select! {

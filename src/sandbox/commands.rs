@@ -8,7 +8,7 @@ use greenroom_supervisor::protocol::{
 };
 
 use super::link::{Item, Link};
-use super::{ExecOutput, ExecRequest, OutputSink, SandboxError, Stream};
+use super::{ExecOutput, ExecRequest, OutputSink, SandboxError, Stdio, Stream, TERMINAL};
 use crate::id::CallToken;
 use crate::task::Outcome;
 
@@ -128,7 +128,10 @@ fn exec_message(env: &[(String, String)], request: &ExecRequest) -> Exec {
         argv: request.argv.iter().map(bytes).collect(),
         cwd: bytes(&request.cwd),
         env: merged.into_iter().map(|(name, value)| (bytes(name), bytes(value))).collect(),
-        stdin: Stdin::Null,
+        stdin: match request.stdio {
+            Stdio::Pipes => Stdin::Null,
+            Stdio::Terminal => Stdin::Terminal { rows: TERMINAL.0, columns: TERMINAL.1 },
+        },
         timeout_ms: millis(request.timeout),
         grace_ms: millis(GRACE),
         // All of it travels: what is kept of it is the sink's decision.

@@ -190,7 +190,21 @@ pub struct ExecRequest {
     pub timeout: Duration,
     /// Beyond this the command is killed and the outcome is `output_limit`.
     pub output_bytes_max: u64,
+    /// What its input and output are.
+    pub stdio: Stdio,
 }
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stdio {
+    /// No input; stdout and stderr apart.
+    #[default]
+    Pipes,
+    /// A terminal of [`TERMINAL`] inside, on which nobody types; everything comes as stdout.
+    Terminal,
+}
+
+/// Rows and columns of every terminal in a sandbox.
+pub const TERMINAL: (u16, u16) = (24, 120);
 
 impl ExecRequest {
     /// `sh -c COMMAND` in the workspace, with the usual output limit of 1 GiB.
@@ -203,6 +217,7 @@ impl ExecRequest {
             env: Vec::new(),
             timeout,
             output_bytes_max: 1 << 30,
+            stdio: Stdio::Pipes,
         }
     }
 }

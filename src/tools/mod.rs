@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn malformed_arguments_name_the_tool_and_the_field() {
         let told = call("bash", json!({"cmd": "ls"})).expect_err("unknown field");
-        insta::assert_snapshot!(told, @"the arguments of `bash` do not fit: unknown field `cmd`, expected `command` or `timeout_s`");
+        insta::assert_snapshot!(told, @"the arguments of `bash` do not fit: unknown field `cmd`, expected one of `command`, `timeout_s`, `tty`");
         let told = call("bash", json!("{\"command\": ")).expect_err("cut off");
         insta::assert_snapshot!(told, @"the arguments of `bash` are not JSON: EOF while parsing a value at line 1 column 12");
     }

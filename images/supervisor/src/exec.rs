@@ -15,6 +15,7 @@ use crate::output::{OutputPipe, Pull};
 use crate::spawn::{Prepared, SpawnError};
 use crate::spool::Spool;
 use crate::sys::{self, Fork, Pid};
+use crate::terminal;
 use crate::verdict::Verdict;
 
 /// The longest a command may be asked to run: a week. Longer numbers are taken for this.
@@ -80,10 +81,13 @@ impl Command {
         let prepared = Prepared::new(&exec)?;
         let words = words(&exec);
         let no_pipe = |error: io::Error| SpawnError::of_fork(&error).describe(&exec.argv[0], &exec.cwd);
-        let (stdout, stdout_child) = sys::pipe().map_err(no_pipe)?;
+        let (stdout, stdout_child) = match exec.stdin {
+            Stdin::Terminal { rows, columns } => terminal::open(rows, columns).map_err(no_pipe)?,
+            Stdin::Null | Stdin::Bytes { .. } => sys::pipe().map_err(no_pipe)?,
+        };
         let (stderr, stderr_child) = sys::pipe().map_err(no_pipe)?;
         let (input, input_child) = match exec.stdin {
-            Stdin::Null => (None, None),
+            Stdin::Null | Stdin::Terminal { .. } => (None, None),
             Stdin::Bytes { bytes_total } if bytes_total > STDIN_BYTES_MAX => {
                 let message = format!("stdin of {bytes_total} bytes is more than {STDIN_BYTES_MAX}");
                 return Err(CallError { kind: ErrorKind::TooLarge, message });
@@ -102,7 +106,13 @@ impl Command {
         let nanny_pid = match sys::fork().map_err(no_pipe)? {
             Fork::Child => {
                 let stdin = input_child.as_ref().map_or(null, AsRawFd::as_raw_fd);
-                let stdio = [stdin, stdout_child.as_raw_fd(), stderr_child.as_raw_fd()];
+                let stdio = match exec.stdin {
+                    Stdin::Terminal { .. } => {
+                        drop(stderr_child);
+                        [stdout_child.as_raw_fd(); 3]
+                    }
+                    Stdin::Null | Stdin::Bytes { .. } => [stdin, stdout_child.as_raw_fd(), stderr_child.as_raw_fd()],
+                };
                 nanny::run(&prepared, stdio, null, channel_child, grace)
             }
             Fork::Parent(pid) => pid,

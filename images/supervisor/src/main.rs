@@ -21,6 +21,7 @@ mod spawn;
 mod spool;
 mod sweep;
 mod sys;
+mod terminal;
 mod verdict;
 mod walk;
 mod worker;

@@ -86,6 +86,9 @@ pub enum Stdin {
     Null,
     /// So many bytes follow in Data frames of stream `Input`; then end of file.
     Bytes { bytes_total: u64 },
+    /// A terminal of this size, which is stdout and stderr too (all of it comes as `Stdout`). Nobody types on it: what is
+    /// read from it ends at once.
+    Terminal { rows: u16, columns: u16 },
 }
 
 /// Per stream. The first `head_bytes_max` bytes travel as they come; of what follows, the last `tail_bytes_max` bytes
