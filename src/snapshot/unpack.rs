@@ -82,7 +82,10 @@ fn below_top(name: &[u8]) -> Result<Option<TreePath>, UnpackError> {
     let wrong = || UnpackError::Path { name: String::from_utf8_lossy(name).into_owned() };
     let name = name.strip_suffix(b"/").unwrap_or(name);
     match name.iter().position(|&byte| byte == b'/') {
-        Some(at) => TreePath::new(&name[at + 1..]).map(Some).ok_or_else(wrong),
+        Some(at) => match (TreePath::new(&name[..at]), TreePath::new(&name[at + 1..])) {
+            (Some(_), Some(path)) => Ok(Some(path)),
+            (None, _) | (_, None) => Err(wrong()),
+        },
         None => TreePath::new(name).map(|_| None).ok_or_else(wrong),
     }
 }
