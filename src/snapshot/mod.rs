@@ -12,6 +12,8 @@ pub mod ignored;
 pub mod pack;
 pub mod patch;
 mod patch_binary;
+pub mod seen;
+pub mod tree;
 pub mod unpack;
 
 #[cfg(test)]
@@ -19,6 +21,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub use seen::SnapshotRef;
 use serde::{Deserialize, Serialize};
 
 use crate::id::BlobId;

@@ -81,7 +81,7 @@ fn a_repository_from_a_host_is_cloned_inside_and_its_patch_applies_to_a_clone_of
     let url = format!("http://127.0.0.2:{port}/shop.git");
     let fix = json!({"path": "calc.py", "old_string": "a - b", "new_string": "a + b"});
     let model = house.script(&[
-        &[("bash", json!({"command": "git log --oneline | wc -l; git status --short | wc -l; cat new.txt"}))],
+        &[("bash", json!({"command": "git log --oneline | wc -l; git status --short -uno | wc -l; cat new.txt"}))],
         &[("edit_file", fix), ("submit", json!({"summary": "done"}))],
     ]);
     let run = house.run(&["--repo", &url, "--image", "python", "--check", CHECK, "--model", &model]);
