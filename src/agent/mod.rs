@@ -3,7 +3,9 @@
 mod capture;
 mod driver;
 pub mod history;
+mod install;
 mod limits;
+pub mod snapshots;
 mod state;
 #[cfg(test)]
 mod state_tests;

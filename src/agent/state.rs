@@ -12,8 +12,9 @@ use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus};
 use crate::feedback;
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{Block, Message, ModelResponse, Role, StopReason, ToolUse};
+use crate::network::{INSTALL, Install, InstalledPackage, Manager};
 use crate::shell::ShellState;
-use crate::snapshot::TreePath;
+use crate::snapshot::{SnapshotRef, TreePath};
 use crate::task::{CheckResult, Task};
 
 /// Unverified submissions after which a run ends.
@@ -31,6 +32,8 @@ pub struct RunState {
     pub task: Task,
     pub limits: Limits,
     pub image: Option<String>,
+    /// Of the image that sandboxes of this run start from now.
+    pub image_digest: Option<String>,
     pub container: Option<String>,
     pub pristine: Option<BlobId>,
     /// Turns after the opening message, oldest first.
@@ -47,10 +50,14 @@ pub struct RunState {
     pub tree: Option<BlobId>,
     pub patch: Option<BlobId>,
     pub files_changed: Vec<String>,
+    /// Snapshots by the number of steps that were committed then, each other than the one before; 0 is before the first.
+    pub snapshots: Vec<(u64, SnapshotRef)>,
     /// The captured tree with what the run made beside the patch.
     pub workspace: Option<BlobId>,
     /// Where the agent's next command begins.
     pub shell: ShellState,
+    /// What the agent had installed, install by install.
+    pub installs: Vec<(Manager, Vec<InstalledPackage>)>,
     /// The agent's own words on what it did.
     pub summary: Option<String>,
     /// Committed tool calls.
@@ -107,6 +114,10 @@ pub enum Step {
         token: CallToken,
         call: ToolUse,
     },
+    /// An install that an earlier runner began and that nobody saw end: it is not made again.
+    InstallUnknown {
+        token: CallToken,
+    },
     CaptureTree,
     Verify,
     Finish(RunOutcome),
@@ -143,6 +154,8 @@ impl RunState {
             task: task.clone(),
             limits: limits.clone(),
             image: None,
+            image_digest: None,
+            installs: Vec::new(),
             container: None,
             pristine: pristine.clone(),
             transcript: Vec::new(),
@@ -154,6 +167,7 @@ impl RunState {
             tree: None,
             patch: None,
             files_changed: Vec::new(),
+            snapshots: Vec::new(),
             workspace: None,
             shell: ShellState::default(),
             summary: None,
@@ -191,6 +205,7 @@ impl RunState {
                 None => Step::CallModel { turn: self.turns + 1 },
             },
             Phase::InTool(token) => match self.pending.front() {
+                Some(call) if call.name == INSTALL => Step::InstallUnknown { token: *token },
                 Some(call) => Step::CallTool { token: *token, call: call.clone() },
                 None => Step::CallModel { turn: self.turns + 1 },
             },
@@ -204,13 +219,16 @@ impl RunState {
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::RunStarted { .. } => {}
-            Event::SandboxStarted { container, image, pristine, .. } => {
+            Event::NetworkUsed { .. } => {}
+            Event::SandboxStarted { container, image, image_digest, pristine, .. } => {
+                self.image_digest = Some(image_digest.clone());
                 self.container = Some(container.clone());
                 self.image = Some(image.clone());
                 self.pristine = Some(pristine.clone());
                 self.phase = Phase::SandboxReady;
             }
-            Event::BaselineFinished { checks, build_output, elapsed_ms } => {
+            Event::BaselineFinished { checks, build_output, elapsed_ms, snapshot } => {
+                self.note_snapshot(snapshot.as_ref());
                 self.elapsed_ms += elapsed_ms;
                 self.baseline = Some(checks.clone());
                 self.note_checks(checks);
@@ -246,9 +264,10 @@ impl RunState {
             Event::ToolCallStarted { token, .. } => {
                 self.phase = Phase::InTool(*token);
             }
-            Event::ToolCallFinished { token, result, elapsed_ms, .. } => {
+            Event::ToolCallFinished { token, result, elapsed_ms, snapshot, .. } => {
                 self.elapsed_ms += elapsed_ms;
                 self.steps = token.0 + 1;
+                self.note_snapshot(snapshot.as_ref());
                 self.changed_since_checks |= result.may_write;
                 if let Some(checks) = &result.checks {
                     for (tally, check) in self.tally.iter_mut().zip(checks) {
@@ -265,6 +284,9 @@ impl RunState {
                 self.build_output.extend(result.build_output.iter().cloned());
                 if let Some(shell) = &result.shell {
                     self.shell = shell.clone();
+                }
+                if let Some(install) = &result.installed {
+                    self.take_install(install);
                 }
                 if let Some(call) = self.pending.pop_front() {
                     self.results.push(Block::ToolResult {
@@ -387,6 +409,25 @@ impl RunState {
         }
     }
 
+    /// The files after so many steps; `None` where there is no such step, or it was made before there were snapshots.
+    pub fn snapshot_at(&self, steps: u64) -> Option<&SnapshotRef> {
+        let behind = self.snapshots.partition_point(|(at, _)| *at <= steps);
+        (steps <= self.steps).then(|| self.snapshots[..behind].last().map(|(_, snapshot)| snapshot)).flatten()
+    }
+
+    /// The newest files.
+    pub fn snapshot(&self) -> Option<&SnapshotRef> {
+        self.snapshots.last().map(|(_, snapshot)| snapshot)
+    }
+
+    fn note_snapshot(&mut self, snapshot: Option<&SnapshotRef>) {
+        let Some(snapshot) = snapshot else { return };
+        let is_same = |known: &SnapshotRef| known.root == snapshot.root && known.unstable == snapshot.unstable;
+        if !self.snapshot().is_some_and(is_same) {
+            self.snapshots.push((self.steps, snapshot.clone()));
+        }
+    }
+
     /// Goes on unless a limit is used up: then the tree is captured and the run ends.
     fn continue_in(&mut self, phase: Phase) {
         self.phase = match limits::reached(self) {
@@ -396,6 +437,30 @@ impl RunState {
             }
             None => phase,
         };
+    }
+
+    fn take_install(&mut self, install: &Install) {
+        self.image = Some(install.image.clone());
+        self.image_digest = Some(install.image_digest.clone());
+        self.container = Some(install.container.clone());
+        self.installs.push((install.manager, install.packages.clone()));
+    }
+
+    /// ` with X 1.0 (pip) installed`, or nothing: what a verdict in a clean container depends on beside the tree.
+    fn added_packages(&self) -> String {
+        const SHOWN_MAX: usize = 8;
+        let all: Vec<String> = self
+            .installs
+            .iter()
+            .flat_map(|(manager, packages)| {
+                packages.iter().map(move |p| format!("{} {} ({manager})", p.name, p.version))
+            })
+            .collect();
+        match all.len() {
+            0 => String::new(),
+            1..=SHOWN_MAX => format!(" with {} installed", all.join(", ")),
+            count => format!(" with {} and {} more packages installed", all[..SHOWN_MAX].join(", "), count - SHOWN_MAX),
+        }
     }
 
     fn note_checks(&mut self, checks: &[CheckResult]) {
@@ -493,7 +558,12 @@ impl RunState {
         let missing: Vec<&str> =
             checks.iter().filter(|check| !check.passed()).map(|check| check.check.command.as_str()).collect();
         if missing.is_empty() {
-            let reason = format!("{} of {} checks pass in a clean container", checks.len(), checks.len());
+            let reason = format!(
+                "{} of {} checks pass in a clean container{}",
+                checks.len(),
+                checks.len(),
+                self.added_packages()
+            );
             self.phase = Phase::Finish(RunOutcome { status: RunStatus::Verified, reason });
             return;
         }
