@@ -443,7 +443,7 @@ fn benchmark(line: &str) -> Option<&str> {
     }
 }
 
-/// `ok  	shop	0.012s	coverage: 66.7% of statements`
+/// `ok   shop 0.012s coverage: 66.7% of statements`
 fn covered(line: &str) -> Option<f64> {
     line.split_once("\tcoverage: ")?.1.split_once("% of statements")?.0.parse().ok()
 }
