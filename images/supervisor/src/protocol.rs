@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`frames`] (how bytes become frames, and how a reader finds its feet again), [`bytes`] (paths and
 //! arguments that need not be UTF-8), [`messages`] (what is asked and answered), [`files`] (the file tools' share),
-//! [`hardening`] (what confinement looks like from inside), [`proxy`] (connections of a set-up phase).
+//! [`hardening`] (what confinement looks like from inside), [`jobs`] (commands that go on between calls), [`proxy`] (connections of a set-up phase).
 //!
 //! The rules of a conversation:
 //!
@@ -23,6 +23,7 @@ pub mod bytes;
 pub mod files;
 pub mod frames;
 pub mod hardening;
+pub mod jobs;
 pub mod messages;
 pub mod proxy;
 
@@ -30,6 +31,7 @@ pub use bytes::ByteString;
 pub use files::*;
 pub use frames::{Chunk, Frame, FrameKind, FrameReader, PAYLOAD_BYTES_MAX, PROTOCOL_VERSION, Stream};
 pub use hardening::{Credentials, Hardening};
+pub use jobs::*;
 pub use messages::*;
 pub use proxy::*;
 

@@ -209,6 +209,10 @@ fn carry_out(request: &Request, input: Option<RawFd>, reply: &Reply) -> Result<R
         | Request::WatchDisk(_)
         | Request::Exec(_)
         | Request::Forget { .. }
+        | Request::StartJob { .. }
+        | Request::JobOutput { .. }
+        | Request::StopJob { .. }
+        | Request::ListJobs
         | Request::Cancel
         | Request::Ack { .. }
         | Request::Listen { .. }
