@@ -10,6 +10,7 @@ use greenroom_supervisor::protocol::{
     HelloAck, JOBS_MAX, JobState, Outcome, OutputLimits, Request, Response, Stdin, Stream,
 };
 
+use crate::census::Roll;
 use crate::disk::{DiskWatch, News};
 use crate::ended::{Ended, Past};
 use crate::exec::{self, Command, Slot};
@@ -61,6 +62,7 @@ pub(crate) struct Calls {
     /// Forked by us and not yet reaped: nannies and workers.
     children: BTreeSet<Pid>,
     disk: Disk,
+    roll: Roll,
 }
 
 /// Whether the growth of the volumes is watched.
@@ -89,6 +91,7 @@ impl Calls {
             tokens: HashMap::new(),
             children: BTreeSet::new(),
             disk: Disk::NotAskedFor,
+            roll: Roll::default(),
         }
     }
 
@@ -298,6 +301,9 @@ impl Calls {
             | Request::List { .. }
             | Request::Search { .. }
             | Request::Walk { .. }
+            | Request::Census { .. }
+            | Request::Collect { .. }
+            | Request::Settle { .. }
             | Request::Remove { .. }
             | Request::StartJob { .. }
             | Request::JobOutput { .. }
@@ -378,7 +384,7 @@ impl Calls {
                 Ok(port) => return self.finish(call, &Response::Listening { port }, outbox),
                 Err(error) => Err(error),
             },
-            file_request => FileCall::start(call, &file_request, self.null.as_raw_fd()).map(|file| {
+            file_request => FileCall::start(call, &file_request, self.null.as_raw_fd(), &mut self.roll).map(|file| {
                 self.children.insert(file.pid);
                 self.files.insert(call, file);
             }),
