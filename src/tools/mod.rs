@@ -127,7 +127,8 @@ impl ToolCall {
 
     pub fn effect(&self) -> Effect {
         match self {
-            ToolCall::Bash(_) => Effect::FollowedByToken,
+            // A job is started once a token, and stopping or asking twice is as good as once.
+            ToolCall::Bash(_) | ToolCall::Job(_) => Effect::FollowedByToken,
             ToolCall::ReadFile(_) | ToolCall::ListFiles(_) | ToolCall::Search(_) | ToolCall::Submit(_) => Effect::None,
             // An install under way never gets here: the state answers that nobody knows what became of it.
             ToolCall::WriteFile(_) | ToolCall::EditFile(_) | ToolCall::RunChecks | ToolCall::Install(_) => {
