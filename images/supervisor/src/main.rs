@@ -9,6 +9,7 @@ mod exec;
 mod files;
 mod glob;
 mod input;
+mod jobs;
 mod lease;
 mod nanny;
 mod oom;
