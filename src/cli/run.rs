@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::task_folder::TaskFolder;
 use super::watch::Watch;
 use super::{Context, Format, FormatArgs, engine, found, prepare, set_up, values};
-use crate::agent::{self, Parts, Settings};
+use crate::agent::{self, Parts, RunState, Settings};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
 use crate::event::{Limits, RunStatus};
@@ -21,7 +21,7 @@ use crate::model::Model;
 use crate::output::human::style::{DIM, RESET};
 use crate::output::jsonl::{ErrorLine, RunResult};
 use crate::output::summary;
-use crate::sandbox::{Installer, Weaker};
+use crate::sandbox::{Installer, Weaker, supervisor_hash};
 use crate::store::{RunStore, Store};
 use crate::task::Task;
 
@@ -124,6 +124,12 @@ pub async fn run(args: RunArgs, context: &mut Context) -> Result<ExitCode> {
         },
         Err(error) => Done::without_run(error),
     };
+    show_done(&done, format, context)?;
+    done.into_exit()
+}
+
+/// The last line of a run, or its summary.
+pub(super) fn show_done(done: &Done, format: Format, context: &mut Context) -> Result<()> {
     match format {
         Format::Json => context.printer.json(&done.result)?,
         Format::Human => match (&done.error, &done.result.run) {
@@ -135,7 +141,15 @@ pub async fn run(args: RunArgs, context: &mut Context) -> Result<ExitCode> {
             (Some(_), None) => {}
         },
     }
-    done.into_exit()
+    Ok(())
+}
+
+/// A script is found from any folder.
+fn absolute(model: &str) -> String {
+    match model.strip_prefix("scripted:").map(std::path::absolute) {
+        Some(Ok(path)) => format!("scripted:{}", path.display()),
+        Some(Err(_)) | None => model.to_owned(),
+    }
 }
 
 fn resolve(args: RunArgs, context: &Context) -> Result<Job> {
@@ -193,6 +207,11 @@ fn instruction(task: String) -> Result<String> {
 pub(super) async fn carry_out(job: Job, context: &mut Context, interrupt: &Interrupt) -> Done {
     let mut seen = Seen::default();
     let outcome = attempt(job, context, interrupt, &mut seen).await;
+    close(outcome, seen, interrupt)
+}
+
+/// What is printed of it, and returned.
+pub(super) fn close(outcome: Result<()>, seen: Seen, interrupt: &Interrupt) -> Done {
     let interrupted = interrupt.stop.is_cancelled();
     match (outcome, seen.result) {
         (Ok(()), Some(mut result)) => {
@@ -218,7 +237,7 @@ pub(super) async fn carry_out(job: Job, context: &mut Context, interrupt: &Inter
 
 /// What the observer saw, kept also where the run broke.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     result: Option<RunResult>,
     patch: Option<Vec<u8>>,
 }
@@ -248,10 +267,11 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let plan = Plan {
         image_name,
         image,
+        supervisor: supervisor_hash(),
         resources: config.resources,
         env: prepare::environment(prepared.env, &config.env),
         data,
-        model: model.id().to_owned(),
+        model: absolute(model.id()),
         setup: sandbox.setup.clone(),
         install,
         runtime: None,
@@ -270,13 +290,38 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         launcher: engine.launcher(&paths.state).await,
         model,
         spec,
+        epoch: store.epoch(),
         pristine: Arc::new(copied.manifest),
         settings,
         traffic,
         installer: install.then(|| Installer::new(engine.docker_launcher(&paths.state), setup)),
     };
+    drive(parts, Begin::New, &store, format, context, interrupt, seen).await
+}
+
+/// From the start, or where an earlier process stopped.
+pub(super) enum Begin {
+    New,
+    Again { state: Box<RunState>, limits: Option<Limits> },
+}
+
+/// The run itself, shown while it works.
+pub(super) async fn drive(
+    parts: Parts,
+    begin: Begin,
+    store: &Arc<RunStore>,
+    format: Format,
+    context: &mut Context,
+    interrupt: &Interrupt,
+    seen: &mut Seen,
+) -> Result<()> {
     let mut watch = Watch::new(&mut context.printer, format, interrupt.stop.clone());
-    let driven = interrupt.or_now(agent::drive(parts, &mut watch, interrupt.stop.clone())).await;
+    let driven = match begin {
+        Begin::New => interrupt.or_now(agent::drive(parts, &mut watch, interrupt.stop.clone())).await,
+        Begin::Again { state, limits } => {
+            interrupt.or_now(agent::resume(parts, *state, limits, &mut watch, interrupt.stop.clone())).await
+        }
+    };
     let (result, patch, failure) = watch.close();
     seen.result = result.map(|result| result.with_head(store.head()));
     let read = |id: &BlobId| store.blob(id).map_err(|error| Error::internal("cannot read the patch").because(error));
@@ -296,11 +341,11 @@ fn within_window(limits: Limits, model: &dyn Model) -> Limits {
 }
 
 impl Done {
-    fn without_run(error: Error) -> Self {
+    pub(super) fn without_run(error: Error) -> Self {
         Done { result: RunResult::failed(&error), patch: None, error: Some(error) }
     }
 
-    fn into_exit(self) -> Result<ExitCode> {
+    pub(super) fn into_exit(self) -> Result<ExitCode> {
         match (self.error, self.result.status) {
             (Some(error), _) => Err(error),
             (None, _) if self.result.exit_code == ExitCode::Interrupted.code() => Ok(ExitCode::Interrupted),

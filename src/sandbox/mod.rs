@@ -39,6 +39,7 @@ pub use connect::{Engine, EngineFacts};
 pub use docker::{DockerLauncher, LEASE};
 pub use fork::FORKS_MAX;
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
+pub use prepared::supervisor_hash;
 pub use reap::{UNSTARTED_MAX, reap};
 pub use setup::{Installed, Installer, SetUp, Setup, SetupError, Wanted, mirrors, operator_list};
 pub use toolchain::{TOOLCHAINS, Toolchain, certificate_bundle};

@@ -30,7 +30,7 @@ use crate::message::{ToolSpec, ToolUse};
 use crate::sandbox::{Sandbox, SandboxError, WORKSPACE};
 use crate::shell::ShellState;
 use crate::store::Store;
-use crate::task::Check;
+use crate::task::{Check, Outcome};
 
 /// A call whose arguments were understood.
 #[derive(Debug)]
@@ -45,6 +45,18 @@ pub enum ToolCall {
     /// Carried out by the driver: the run goes on in another container.
     Install(install::Args),
     Submit(submit::Args),
+}
+
+/// What a call may do to the world before its result is committed: decides what a later runner may do with one that was
+/// under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It only looks.
+    None,
+    /// Its one command is known to the sandbox by its token: asked for again, it is followed.
+    FollowedByToken,
+    /// It changes files in a way that cannot be taken up in the middle.
+    Workspace,
 }
 
 /// What tools act on.
@@ -109,6 +121,17 @@ impl ToolCall {
         }
     }
 
+    pub fn effect(&self) -> Effect {
+        match self {
+            ToolCall::Bash(_) => Effect::FollowedByToken,
+            ToolCall::ReadFile(_) | ToolCall::ListFiles(_) | ToolCall::Search(_) | ToolCall::Submit(_) => Effect::None,
+            // An install under way never gets here: the state answers that nobody knows what became of it.
+            ToolCall::WriteFile(_) | ToolCall::EditFile(_) | ToolCall::RunChecks | ToolCall::Install(_) => {
+                Effect::Workspace
+            }
+        }
+    }
+
     pub async fn carry_out(&self, context: &ToolContext<'_>) -> Result<ToolOutcome, ToolFailure> {
         match self.dispatch(context).await {
             // The sandbox is well and says what it cannot do: that is for the model.
@@ -137,6 +160,12 @@ impl ToolCall {
 impl ToolOutcome {
     pub(crate) fn told(content: impl Into<String>) -> Self {
         ToolOutcome { content: content.into(), ..ToolOutcome::default() }
+    }
+
+    /// The container went away while the call was in it. What it did to the files is undone.
+    pub(crate) fn sandbox_lost(error: &SandboxError) -> Self {
+        let content = format!("{error}. The files are as they were before this call; /tmp is empty.");
+        ToolOutcome { outcome: Some(Outcome::SandboxLost), ..ToolOutcome::refused(content) }
     }
 
     /// For the model to act on.
