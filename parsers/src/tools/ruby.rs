@@ -101,7 +101,7 @@ fn syntax(place: &str, message: &str, lines: Lines<'_>, sink: &mut Sink) -> usiz
     read
 }
 
-/// `a.rb:8:in 'run': message (RuntimeError)`, perhaps with the code, then `	from a.rb:11:in '<main>'`.
+/// `a.rb:8:in 'run': message (RuntimeError)`, perhaps with the code, then `from a.rb:11:in '<main>'`.
 fn thrown(lines: Lines<'_>, at: usize) -> Option<(Trace, usize)> {
     let line = lines.ahead(at)?.trim_end();
     let (top, rest) = frame(line)?;
