@@ -111,6 +111,7 @@ mod psalm;
 mod pylint;
 mod pyright;
 mod pytest;
+mod pytest_json;
 mod python;
 mod rdjson;
 mod rspec;
@@ -167,6 +168,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     gcc::CLANG,
     ocaml::TOOL,
     pytest::TOOL,
+    pytest_json::TOOL,
     unittest::TOOL,
     python::TOOL,
     pylint::TOOL,
