@@ -3,11 +3,15 @@
 use crate::command::Command;
 use crate::directory::Directories;
 use crate::tools::Kind;
-use crate::{Diagnostic, PrintedCounts, Report, SCHEMA, Severity, Summary, TestCase, TestStatus, Trace, fingerprint};
+use crate::{
+    Diagnostic, Metric, PrintedCounts, Report, SCHEMA, Severity, Summary, TestCase, TestStatus, Trace, fingerprint,
+};
 
 const DIAGNOSTICS_MAX: usize = 2_000;
 const TESTS_MAX: usize = 20_000;
 const TRACES_MAX: usize = 200;
+const METRICS_MAX: usize = 5_000;
+const MISSING_LINES_MAX: usize = 1_000;
 const MESSAGE_BYTES_MAX: usize = 16 << 10;
 const RELATED_MAX: usize = 100;
 
@@ -166,6 +170,26 @@ impl Sink {
         self.evidence.traces += 1;
         if self.report.traces.len() < TRACES_MAX {
             self.report.traces.push(trace);
+        } else {
+            self.report.unlisted += 1;
+        }
+    }
+
+    /// Adds how much was executed. `source` is filled in where the tool left it empty; `percent` from the counts.
+    pub(crate) fn metric(&mut self, mut metric: Metric) {
+        if metric.source.is_empty() {
+            metric.source = self.tool.to_owned();
+        }
+        if let (None, Some(covered), Some(total)) = (metric.percent, metric.covered, metric.total)
+            && total > 0
+        {
+            #[allow(clippy::cast_precision_loss, reason = "a percentage needs no more than 52 bits")]
+            let share = covered as f64 / total as f64;
+            metric.percent = Some((share * 10_000.0).round() / 100.0);
+        }
+        metric.missing_lines.truncate(MISSING_LINES_MAX);
+        if self.report.metrics.len() < METRICS_MAX {
+            self.report.metrics.push(metric);
         } else {
             self.report.unlisted += 1;
         }

@@ -17,6 +17,7 @@ pub mod parse;
 mod past;
 mod plan;
 mod prepare;
+mod remote;
 pub mod resume;
 pub mod rewind;
 pub mod run;

@@ -198,6 +198,7 @@ async fn installer(
     let file = FileConfig::load(&paths.config_file)?;
     let config = RunConfig {
         repo: PathBuf::from(&state.repo),
+        origin: state.repo.contains("://").then(|| state.repo.clone()),
         model: None,
         image: None,
         limits: state.limits.clone(),

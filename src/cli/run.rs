@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::interrupt::Interrupt;
 use super::plan::Plan;
+use super::remote::{Fetched, Remote};
 use super::task_folder::TaskFolder;
 use super::watch::Watch;
 use super::{Context, Format, FormatArgs, engine, found, prepare, set_up, values};
@@ -18,6 +19,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::event::{Limits, RunStatus};
 use crate::id::{BlobId, RunId};
 use crate::model::Model;
+use crate::network::Traffic;
 use crate::output::human::style::{DIM, RESET};
 use crate::output::jsonl::{ErrorLine, RunResult};
 use crate::output::summary;
@@ -36,8 +38,8 @@ Examples:
 
 The repository itself is never changed: look at the patch with `greenroom diff last`, take it with `greenroom apply last`.")]
 pub struct RunArgs {
-    /// The repository, or a task folder (`task.toml` beside `repo/`)
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    /// The repository, or a task folder (`task.toml` beside `repo/`), or a git host's `https://HOST/PATH[@REF]`
+    #[arg(long, value_name = "DIR|URL", default_value = ".")]
     repo: PathBuf,
     /// What to do; `-` reads it from stdin. Without it: make the checks pass
     #[arg(long, short = 'p', value_name = "TEXT|-")]
@@ -99,6 +101,8 @@ pub(super) struct Job {
     pub(super) sandbox: SandboxArgs,
     /// Whether the agent may have packages installed.
     pub(super) install: bool,
+    /// What cloning it asked of the network.
+    pub(super) traffic: Traffic,
     pub(super) instruction: Option<String>,
     /// Empty: the repository's own.
     pub(super) checks: Vec<String>,
@@ -118,8 +122,8 @@ pub(super) struct Done {
 pub async fn run(args: RunArgs, context: &mut Context) -> Result<ExitCode> {
     let format = args.format.format();
     let done = match Interrupt::listen() {
-        Ok(interrupt) => match resolve(args, context) {
-            Ok(job) => carry_out(job, context, &interrupt).await,
+        Ok(interrupt) => match with_clone(args, context, &interrupt).await {
+            Ok((job, _clone)) => carry_out(job, context, &interrupt).await,
             Err(error) => Done::without_run(error),
         },
         Err(error) => Done::without_run(error),
@@ -152,12 +156,22 @@ fn absolute(model: &str) -> String {
     }
 }
 
-fn resolve(args: RunArgs, context: &Context) -> Result<Job> {
+/// A repository from elsewhere is cloned first; the clone stays until the run is over.
+async fn with_clone(args: RunArgs, context: &mut Context, interrupt: &Interrupt) -> Result<(Job, Option<Fetched>)> {
+    let fetched = match Remote::parse(&args.repo)? {
+        Some(remote) => Some(remote.fetch(context, interrupt).await?),
+        None => None,
+    };
+    Ok((resolve(args, fetched.as_ref(), context)?, fetched))
+}
+
+fn resolve(args: RunArgs, clone: Option<&Fetched>, context: &Context) -> Result<Job> {
     let mut file = FileConfig::load(&context.paths()?.config_file)?;
     if let Some(timeout) = args.check_timeout {
         file.check_timeout = Some(crate::config::TypedDuration(timeout));
     }
-    let task = TaskFolder::open(&args.repo)?;
+    // Somebody else's `task.toml` says nothing to us.
+    let task = if clone.is_some() { None } else { TaskFolder::open(&args.repo)? };
     let typed = Typed {
         model: args.model,
         image: args.sandbox.image.clone().or_else(|| task.as_ref().map(|task| task.toolchain.clone())),
@@ -167,8 +181,9 @@ fn resolve(args: RunArgs, context: &Context) -> Result<Job> {
         time_max: args.time_max,
         env: args.sandbox.env.clone(),
     };
-    let repo = task.as_ref().map_or(args.repo, TaskFolder::repo);
-    let config = RunConfig::resolve(&repo, typed, file)?;
+    let named = clone.map_or(args.repo, |clone| clone.folder().to_owned());
+    let repo = task.as_ref().map_or(named, TaskFolder::repo);
+    let config = RunConfig { origin: clone.map(|clone| clone.name.clone()), ..RunConfig::resolve(&repo, typed, file)? };
     let instruction = args.task.map(instruction).transpose()?;
     let instruction = instruction.or_else(|| task.as_ref()?.instruction.clone());
     let checks = match task {
@@ -177,7 +192,8 @@ fn resolve(args: RunArgs, context: &Context) -> Result<Job> {
     };
     let model = engine::model(config.model.as_deref())?;
     let format = args.format.format();
-    Ok(Job { config, sandbox: args.sandbox, install: args.install, instruction, checks, model, format })
+    let traffic = clone.map_or_else(Traffic::default, |clone| clone.traffic.clone());
+    Ok(Job { config, sandbox: args.sandbox, install: args.install, traffic, instruction, checks, model, format })
 }
 
 /// The user's words; from stdin only where `-` asks for it.
@@ -243,7 +259,7 @@ pub(super) struct Seen {
 }
 
 async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &mut Seen) -> Result<()> {
-    let Job { config, sandbox, install, instruction, checks, model, format } = job;
+    let Job { config, sandbox, install, mut traffic, instruction, checks, model, format } = job;
     let paths = context.paths()?;
     let (image_name, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
     context.printer.note(&format!("{DIM}model{RESET}  {}", model.id()))?;
@@ -259,7 +275,9 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         move |id: &BlobId| blobs.get(id)
     };
     let setup = set_up::plan(&paths, &config, &sandbox.setup, &prepared, &copied.manifest);
-    let (image, traffic) = interrupt.or_stop(set_up::image(&engine, &paths, &setup, Arc::new(read), context)).await?;
+    let (image, asked) = interrupt.or_stop(set_up::image(&engine, &paths, &setup, Arc::new(read), context)).await?;
+    traffic.requests.extend(asked.requests);
+    traffic.left_out += asked.left_out;
     // Last, so that what cannot begin leaves no run behind.
     let run = RunId::generate();
     let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
@@ -279,7 +297,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let spec = plan.spec(&run);
     let settings = Settings {
         run,
-        repo: config.repo.display().to_string(),
+        repo: config.repository(),
         task: Task { instruction, checks },
         limits: within_window(config.limits, model.as_ref()),
         plan: plan.to_value(),
