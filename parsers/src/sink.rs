@@ -85,7 +85,6 @@ impl Sink {
 
     /// Adds a finding. `source` and `fingerprint` are filled in where the tool left them empty.
     pub(crate) fn diagnostic(&mut self, mut diagnostic: Diagnostic) {
-        self.complete(&mut diagnostic);
         match diagnostic.severity {
             Some(Severity::Error) => {
                 self.report.summary.diagnostic_errors += 1;
@@ -103,6 +102,7 @@ impl Sink {
         }
         self.evidence.checker_ran |= matches!(self.kind, Kind::Compiler | Kind::Linter);
         if self.report.diagnostics.len() < DIAGNOSTICS_MAX {
+            self.complete(&mut diagnostic);
             self.report.diagnostics.push(diagnostic);
         } else {
             self.report.unlisted += 1;
@@ -114,6 +114,7 @@ impl Sink {
             diagnostic.source = self.tool.to_owned();
         }
         cut(&mut diagnostic.message);
+        forget_end_before_start(diagnostic);
         if let Some(path) = diagnostic.file.as_deref().and_then(|file| self.directories.join(file)) {
             diagnostic.file = Some(path);
         }
@@ -273,6 +274,18 @@ impl EvidenceSeen {
 
     pub(crate) fn errored_tests(&self, summary: &Summary) -> u64 {
         summary.errors.max(summary.printed.as_ref().and_then(|p| p.errors).unwrap_or(0))
+    }
+}
+
+/// A span that ends before it begins was damaged on its way: its start is what many tools agree on.
+fn forget_end_before_start(diagnostic: &mut Diagnostic) {
+    let Diagnostic { line, column, end_line, end_column, .. } = diagnostic;
+    if line.zip(*end_line).is_some_and(|(line, end)| end < line) {
+        (*end_line, *end_column) = (None, None);
+    }
+    let on_one_line = end_line.is_none() || line == end_line;
+    if on_one_line && column.zip(*end_column).is_some_and(|(column, end)| end < column) {
+        *end_column = None;
     }
 }
 
