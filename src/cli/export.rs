@@ -76,7 +76,7 @@ fn lines(records: &[Record]) -> String {
     records.iter().map(line).collect()
 }
 
-/// A tar of `journal.jsonl` and `blobs/<hash>.zst`, the files as they lie in the state folder. Says how many blobs.
+/// A tar of `journal.jsonl` and `blobs/<hash>`. Says how many blobs.
 fn archive(dir: &RunDir, journal_bytes: u64, valid_prefix: bool, output: &Path) -> Result<usize> {
     let (verified, _) = verify::verify(dir, None)?;
     let missing = verified.problems.iter().find_map(|problem| match &problem.place {
@@ -95,8 +95,8 @@ fn archive(dir: &RunDir, journal_bytes: u64, valid_prefix: bool, output: &Path) 
         add(&mut archive, "journal.jsonl", &journal[..journal_bytes as usize])?;
         let mut count = 0;
         for id in &verified.named {
-            let Ok(bytes) = std::fs::read(dir.blobs().path(id)) else { continue };
-            add(&mut archive, &format!("blobs/{id}.zst"), &bytes)?;
+            let Ok(bytes) = dir.blobs().get(id) else { continue };
+            add(&mut archive, &format!("blobs/{id}"), &bytes)?;
             count += 1;
         }
         let file = archive.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;

@@ -38,6 +38,8 @@ pub async fn run(args: ImportArgs, context: &mut Context) -> Result<ExitCode> {
     .map_err(|error| {
         Error::usage(format!("cannot import `{shown}`")).because(error).hint("it takes what `greenroom export` writes")
     })?;
+    // Before a journal is there that names them.
+    blobs.sync().map_err(past::not_written)?;
     let (store, read) = RunStore::import(&state_folder, &journal).map_err(found)?;
     let state = RunState::replay(read.records.iter().map(|record| &record.event))
         .ok_or_else(|| Error::usage(format!("the journal in `{shown}` is empty")))?;
@@ -64,11 +66,9 @@ fn unpack(path: &Path, put: impl Fn(&BlobId, &[u8]) -> io::Result<()>) -> io::Re
             journal = Some(bytes);
             continue;
         }
-        let id = name.strip_prefix("blobs/").and_then(|name| name.strip_suffix(".zst")).and_then(BlobId::from_hex);
+        let id = name.strip_prefix("blobs/").and_then(BlobId::from_hex);
         let id = id.ok_or_else(|| bad(format!("it holds `{name}`, which is no part of a run")))?;
-        let mut content = Vec::new();
-        zstd::stream::Decoder::new(bytes.as_slice())?.take(FILE_BYTES_MAX).read_to_end(&mut content)?;
-        put(&id, &content)?;
+        put(&id, &bytes)?;
     }
     journal.ok_or_else(|| bad("it holds no journal"))
 }
