@@ -331,7 +331,9 @@ fn ways(point: Failpoint, extent: &Extent) -> Vec<Way> {
             run(&extent.record_hits)
         }
         Failpoint::RecordSync => run(&[7]),
-        Failpoint::BlobWritten | Failpoint::BlobSynced | Failpoint::BlobRenamed => run(&[1, 8]),
+        Failpoint::BlobWritten | Failpoint::BlobSynced => run(&[1, 8]),
+        // Of a pack, which a process begins once.
+        Failpoint::BlobRenamed => run(&[1]),
         Failpoint::SandboxBeforeStart
         | Failpoint::SandboxStarted
         | Failpoint::BaselineRan
