@@ -10,16 +10,23 @@ pub mod diff;
 pub mod doctor;
 mod engine;
 pub mod exec;
+pub mod export;
+pub mod fork;
 pub mod images;
+pub mod import;
 mod interrupt;
 pub mod parse;
 mod past;
 mod plan;
 mod prepare;
+mod remote;
+pub mod resume;
+pub mod rewind;
 pub mod run;
 pub mod runs;
 mod set_up;
 pub mod show;
+pub mod stop;
 mod task_folder;
 pub mod toolchain;
 pub mod values;
@@ -58,6 +65,10 @@ State, cache and configuration follow XDG; GREENROOM_HOME puts all three in one 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(Box<run::RunArgs>),
+    Resume(resume::ResumeArgs),
+    Rewind(rewind::RewindArgs),
+    Fork(fork::ForkArgs),
+    Stop(stop::StopArgs),
     Exec(exec::ExecArgs),
     Parse(parse::ParseArgs),
     Runs(runs::RunsArgs),
@@ -66,6 +77,8 @@ pub enum Command {
     Apply(apply::ApplyArgs),
     Cp(cp::CpArgs),
     Audit(audit::AuditArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Demo(demo::DemoArgs),
     Images(images::ImagesArgs),
     Doctor(doctor::DoctorArgs),
@@ -87,6 +100,10 @@ impl Context {
 pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(*args, context).await,
+        Command::Resume(args) => resume::run(args, context).await,
+        Command::Rewind(args) => rewind::run(args, context).await,
+        Command::Fork(args) => fork::run(args, context).await,
+        Command::Stop(args) => stop::run(args, context).await,
         Command::Exec(args) => exec::run(args, context).await,
         Command::Parse(args) => parse::run(args, context).await,
         Command::Runs(args) => runs::run(args, context).await,
@@ -95,6 +112,8 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCod
         Command::Apply(args) => apply::run(args, context).await,
         Command::Cp(args) => cp::run(args, context).await,
         Command::Audit(args) => audit::run(args, context).await,
+        Command::Export(args) => export::run(args, context).await,
+        Command::Import(args) => import::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,

@@ -32,6 +32,7 @@ pub fn build(state: &RunState, tools: Vec<ToolSpec>) -> ModelRequest {
         messages,
         tools,
         output_tokens_max: room.answer as u32,
+        answers_before: Some(state.answers),
         findings: state.findings.clone(),
     }
 }

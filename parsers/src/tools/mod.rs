@@ -34,12 +34,16 @@ use crate::sink::Sink;
 use crate::window::Lines;
 
 mod biome;
+mod boost_test;
 mod browser_stack;
+mod buildkit;
 mod catch2;
 mod checkstyle;
 mod clang_tidy;
 mod code_climate;
 mod columns;
+mod coverage_py;
+mod coverage_xml;
 mod cppcheck;
 mod cpplint;
 mod crash;
@@ -59,22 +63,29 @@ mod gcc_json;
 mod generic;
 mod ghc;
 mod go_build;
+mod go_cover;
 mod go_panic;
 mod go_test;
 mod go_test_json;
+mod golangci;
 mod gradle;
 mod gtest;
+mod hadolint;
 mod haskell_error;
 mod hlint;
 mod hspec;
+mod istanbul;
 mod java_stack;
 mod javac;
 mod jest;
 mod junit_console;
 mod junit_xml;
 mod kotlin;
+mod lcov;
 mod ld;
 mod libtest;
+mod libtest_json;
+mod llvm_cov;
 mod log_commands;
 mod make;
 mod maven;
@@ -84,6 +95,7 @@ mod msbuild;
 mod mypy;
 mod native_frame;
 mod next;
+mod nextest;
 mod node_test;
 mod npm;
 mod ocaml;
@@ -99,18 +111,23 @@ mod psalm;
 mod pylint;
 mod pyright;
 mod pytest;
+mod pytest_json;
 mod python;
 mod rdjson;
 mod rspec;
 mod rubocop;
+mod ruby;
 mod ruff;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
 mod sanitizer;
 mod sarif;
+mod shell;
 mod shellcheck;
 mod sorbet;
+mod stylelint;
+mod swift;
 mod tap;
 mod tsc;
 mod ty;
@@ -128,6 +145,7 @@ mod yamllint;
 pub(crate) const TOOLS: &[Tool] = &[
     rustc_json::TOOL,
     ty::TOOL,
+    nextest::TOOL,
     rustc::TOOL,
     elixir::TOOL,
     libtest::TOOL,
@@ -146,10 +164,12 @@ pub(crate) const TOOLS: &[Tool] = &[
     clang_tidy::TOOL,
     kotlin::TOOL,
     msbuild::TOOL,
+    swift::TOOL,
     gcc::TOOL,
     gcc::CLANG,
     ocaml::TOOL,
     pytest::TOOL,
+    pytest_json::TOOL,
     unittest::TOOL,
     python::TOOL,
     pylint::TOOL,
@@ -164,6 +184,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     next::TOOL,
     tsc::TOOL,
     go_test_json::TOOL,
+    go_cover::TOOL,
     go_test::TOOL,
     go_panic::TOOL,
     eslint_json::TOOL,
@@ -172,8 +193,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     rubocop::TOOL,
     sorbet::TOOL,
     kotlin::KTLINT,
+    hadolint::TOOL,
     yamllint::TOOL,
+    stylelint::TOOL,
     eslint::TOOL,
+    golangci::TOOL,
     go_build::TOOL,
     go_build::VET,
     maven::TOOL,
@@ -193,12 +217,14 @@ pub(crate) const TOOLS: &[Tool] = &[
     gcc_json::TOOL,
     code_climate::TOOL,
     rdjson::TOOL,
+    libtest_json::TOOL,
     dart_json::TOOL,
     log_commands::TOOL,
     erlang::TOOL,
     dotnet_test::TOOL,
     gradle::TOOL,
     junit_console::TOOL,
+    boost_test::TOOL,
     gtest::TOOL,
     catch2::TOOL,
     ctest::TOOL,
@@ -212,6 +238,14 @@ pub(crate) const TOOLS: &[Tool] = &[
     php::TOOL,
     phpstan::TOOL,
     psalm::TOOL,
+    coverage_py::TOOL,
+    coverage_xml::TOOL,
+    lcov::TOOL,
+    llvm_cov::TOOL,
+    istanbul::TOOL,
+    shell::TOOL,
+    ruby::TOOL,
+    buildkit::TOOL,
     crash::TOOL,
     // Reads what nobody else does: always the last.
     generic::TOOL,

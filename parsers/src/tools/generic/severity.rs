@@ -38,6 +38,7 @@ const WORDS: &[(&str, Severity)] = &[
     ("style", Severity::Info),
     ("convention", Severity::Info),
     ("refactor", Severity::Info),
+    ("reflection warning", Severity::Warning),
     ("performance", Severity::Info),
     ("portability", Severity::Info),
     ("suggestion", Severity::Hint),
@@ -98,8 +99,23 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
     {
         return Some((Some(Severity::Error), rest.trim_start()));
     }
+    // The Portland Group's `PGC-S-0039-`
+    if let Some((program, rest)) = text.split_once('-')
+        && let [level @ (b'S' | b'F' | b'W' | b'I'), b'-', digits @ .., _] = rest.as_bytes().get(..7).unwrap_or(&[])
+        && digits.iter().all(u8::is_ascii_digit)
+        && program.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && let Some(rest) = rest[6..].strip_prefix('-')
+    {
+        let severity = match level {
+            b'W' => Severity::Warning,
+            b'I' => Severity::Info,
+            _ => Severity::Error,
+        };
+        return Some((Some(severity), rest));
+    }
     // Verilator's `Warning-WIDTH: `
-    if let Some((head, rest)) = text.split_once(": ")
+    if let Some((head, rest)) = text.split_once(':')
+        && let Some(rest) = rest.strip_prefix(' ')
         && let Some((name, code)) = head.split_once('-')
         && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
         && let Some((severity, "", _)) = word(name)
@@ -128,13 +144,19 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
         return Some((None, rest.trim_start()));
     }
     // lcc's `E, `
-    if let Some((name, rest)) = text.split_once(", ").filter(|(name, _)| name.len() == 1) {
+    if let Some((name, rest)) = text.split_at_checked(1)
+        && let Some(rest) = rest.strip_prefix(", ")
+    {
         return Some((Some(one_letter(name)?), rest));
     }
     let (name, rest) = text.split_once(':')?;
     let (name, code) = name.split_once(' ').map_or((name, ""), |(name, code)| (name, code));
     if let Some(severity) = one_letter(name).filter(|_| rest.starts_with(' ') && code.is_empty()) {
         return Some((Some(severity), rest.trim_start()));
+    }
+    // A program with its path speaks.
+    if name.starts_with('/') && code.is_empty() && word(rest.trim_start()).is_some() {
+        return Some((None, rest.trim_start()));
     }
     // The program that speaks: a word, nothing else.
     let program = code.is_empty()
