@@ -60,6 +60,8 @@ impl Run<'_> {
             Step::StartSandbox
             | Step::CallModel { .. }
             | Step::CallTool { .. }
+            | Step::WriteCheckpoint
+            | Step::RebuildWindow { .. }
             | Step::CaptureTree
             | Step::Verify
             | Step::Finish(_)
@@ -74,6 +76,8 @@ impl Run<'_> {
             Step::StartSandbox
             | Step::CallModel { .. }
             | Step::InstallUnknown { .. }
+            | Step::WriteCheckpoint
+            | Step::RebuildWindow { .. }
             | Step::Verify
             | Step::Finish(_)
             | Step::Done => false,

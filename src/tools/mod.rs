@@ -140,7 +140,12 @@ impl ToolCall {
         match self {
             // A job is started once a token, and stopping or asking twice is as good as once.
             ToolCall::Bash(_) | ToolCall::Job(_) => Effect::FollowedByToken,
-            ToolCall::ReadFile(_) | ToolCall::ListFiles(_) | ToolCall::Search(_) | ToolCall::Submit(_) => Effect::None,
+            ToolCall::ReadFile(_)
+            | ToolCall::ListFiles(_)
+            | ToolCall::Search(_)
+            | ToolCall::Plan(_)
+            | ToolCall::Hypothesis(_)
+            | ToolCall::Submit(_) => Effect::None,
             // An install under way never gets here: the state answers that nobody knows what became of it.
             ToolCall::WriteFile(_) | ToolCall::EditFile(_) | ToolCall::RunChecks | ToolCall::Install(_) => {
                 Effect::Workspace
