@@ -18,9 +18,9 @@ use super::connect::{CALL, Engine, SLOW_CALL, is_not_found, within};
 use super::link::Link;
 use super::profile::{DATA, DataVolume, Fill, Profile};
 use super::{
-    Confinement, ExecOutput, ExecRequest, FileError, Launcher, ListRequest, Listing, OutputSink, ResourceLimits,
-    Sandbox, SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult, TarStream, WORKSPACE, Weaker,
-    commands, data, files, fork,
+    ExecOutput, ExecRequest, FileError, Launcher, ListRequest, Listing, OutputSink, ResourceLimits, Sandbox,
+    SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult, TarStream, WORKSPACE, Weaker, commands, data,
+    files, fork,
 };
 use crate::id::BlobId;
 use crate::snapshot::Manifest;
@@ -41,13 +41,21 @@ pub struct DockerLauncher {
     pub(super) lease: Duration,
     runtime: Option<String>,
     weaker: Weaker,
+    left_out: Weaker,
 }
 
 impl DockerLauncher {
     /// `owner` names this installation's state folder, so that two of them on one engine never take each other's
     /// containers for their own.
     pub fn new(engine: Engine, owner: impl Into<String>) -> Self {
-        DockerLauncher { engine, owner: owner.into(), lease: LEASE, runtime: None, weaker: Weaker::new() }
+        DockerLauncher {
+            engine,
+            owner: owner.into(),
+            lease: LEASE,
+            runtime: None,
+            weaker: Weaker::new(),
+            left_out: Weaker::new(),
+        }
     }
 
     /// How the sandboxes of one state folder are labelled.
@@ -66,9 +74,16 @@ impl DockerLauncher {
         self
     }
 
-    /// Without some confinements; the facts of each sandbox say so.
-    pub fn without(mut self, weaker: impl IntoIterator<Item = Confinement>) -> Self {
+    /// Also where some confinements do not hold. They are asked for all the same; the facts of each sandbox name them.
+    pub fn accepting(mut self, weaker: Weaker) -> Self {
         self.weaker.extend(weaker);
+        self
+    }
+
+    /// Without some confinements, to see what breaks; the facts of each sandbox name them.
+    pub fn without(mut self, weaker: Weaker) -> Self {
+        self.weaker.extend(&weaker);
+        self.left_out.extend(weaker);
         self
     }
 
@@ -98,6 +113,7 @@ impl DockerLauncher {
             data: if spec.data.is_some() { DataVolume::Filled } else { DataVolume::None },
             runtime: self.runtime.clone(),
             weaker: self.weaker.clone(),
+            left_out: self.left_out.clone(),
         })
     }
 }

@@ -279,7 +279,11 @@ pub enum SandboxError {
     Image { image: String, detail: String },
     /// A confinement did not stick: refusing to run without it.
     #[error("hardening refused: {detail}")]
-    Hardening { detail: String },
+    Hardening {
+        detail: String,
+        /// The confinements that would have to be done without. Empty where something is missing that has no name.
+        unenforced: Weaker,
+    },
     #[error("cannot start the sandbox: {detail}")]
     Start { detail: String },
     #[error("sandbox lost: {detail}")]
