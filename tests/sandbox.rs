@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+#[path = "sandbox/reattach.rs"]
+mod reattach;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -465,7 +468,7 @@ async fn stopping_leaves_no_container_and_no_volume() {
     let container = house.sandbox.facts().container.clone();
     let seen = house.docker.inspect_container(&container, None::<InspectContainerOptions>).await.unwrap();
     let volumes: Vec<_> = seen.mounts.unwrap().into_iter().filter_map(|mount| mount.name).collect();
-    assert_eq!(volumes.len(), 2, "workspace and home");
+    assert_eq!(volumes.len(), 3, "workspace, home and spool");
     assert!(volumes.iter().all(|name| !name.is_empty()));
     house.sandbox.stop().await.unwrap();
     house.sandbox.stop().await.unwrap();
@@ -608,7 +611,7 @@ async fn a_runner_that_dies_leaves_nothing_after_the_lease() {
     let container = left[0].id.clone().unwrap();
     let seen = docker.inspect_container(&container, None::<InspectContainerOptions>).await.unwrap();
     let its_volumes: Vec<_> = seen.mounts.unwrap().into_iter().filter_map(|mount| mount.name).collect();
-    assert!(its_volumes.iter().all(|name| !volumes.contains(name)) && its_volumes.len() == 2);
+    assert!(its_volumes.iter().all(|name| !volumes.contains(name)) && its_volumes.len() == 3);
     let removed = docker.wait_container(&container, Some(WaitContainerOptions { condition: "removed".to_owned() }));
     let ended = tokio::time::timeout(Duration::from_secs(20), removed.collect::<Vec<_>>()).await;
     assert!(ended.is_ok(), "still there 20 s after a lease of 2 s");

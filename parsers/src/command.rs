@@ -54,6 +54,11 @@ impl Command {
         self.steps.iter().any(|step| step_runs(step, program))
     }
 
+    /// Whether some step has the word `task`, alone or behind a colon: `gradle :app:test`.
+    pub(crate) fn names(&self, task: &str) -> bool {
+        self.steps.iter().flatten().any(|word| word.rsplit(':').next() == Some(task))
+    }
+
     /// The word after the option `name`, in the first step that has it.
     pub(crate) fn option(&self, name: &str) -> Option<&str> {
         self.steps.iter().find_map(|step| {

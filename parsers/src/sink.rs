@@ -211,6 +211,12 @@ impl Sink {
             })
     }
 
+    /// Whether the command line asks a build tool to run tests: `gradle check`, `sbt test`.
+    pub(crate) fn expects_test(&self) -> bool {
+        const TASKS: &[&str] = &["test", "check", "build", "verify"];
+        self.command.as_ref().is_some_and(|command| TASKS.iter().any(|task| command.names(task)))
+    }
+
     /// For the engine: whose turn it is.
     pub(crate) fn turn_of(&mut self, tool: &'static str, kind: Kind) {
         self.tool = tool;

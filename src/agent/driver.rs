@@ -271,7 +271,11 @@ impl Run<'_> {
                 tool.carry_out(&context).await?
             }
         };
-        self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: millis(began.elapsed()) })
+        self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: millis(began.elapsed()) })?;
+        if let Some(sandbox) = &self.sandbox {
+            sandbox.committed(token);
+        }
+        Ok(())
     }
 
     async fn capture_tree(&mut self) -> Result<(), ToolFailure> {

@@ -9,6 +9,7 @@ use greenroom_supervisor::protocol::{
 
 use super::link::{Item, Link};
 use super::{ExecOutput, ExecRequest, OutputSink, SandboxError, Stream};
+use crate::id::CallToken;
 use crate::task::Outcome;
 
 /// Between TERM and KILL.
@@ -123,7 +124,7 @@ fn exec_message(env: &[(String, String)], request: &ExecRequest) -> Exec {
         }
     }
     Exec {
-        token: format!("{}.{}", request.token, request.part),
+        token: format!("{}{}", token_prefix(request.token), request.part),
         argv: request.argv.iter().map(bytes).collect(),
         cwd: bytes(&request.cwd),
         env: merged.into_iter().map(|(name, value)| (bytes(name), bytes(value))).collect(),
@@ -137,6 +138,11 @@ fn exec_message(env: &[(String, String)], request: &ExecRequest) -> Exec {
             total_bytes_max: request.output_bytes_max,
         },
     }
+}
+
+/// What the tokens of all commands of a step begin with, and of no other step.
+pub(super) fn token_prefix(token: CallToken) -> String {
+    format!("{token}.")
 }
 
 fn finish(finished: &Finished) -> Result<ExecOutput, SandboxError> {
@@ -189,7 +195,6 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::CallToken;
 
     #[test]
     fn a_command_longer_than_a_frame_is_too_long_and_a_long_one_is_not() {

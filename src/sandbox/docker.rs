@@ -13,6 +13,7 @@ use bollard::query_parameters::{
     StartContainerOptions, UploadToContainerOptions,
 };
 use futures_util::StreamExt;
+use greenroom_supervisor::protocol::HelloAck;
 
 use super::connect::{CALL, Engine, SLOW_CALL, is_not_found, within};
 use super::link::Link;
@@ -22,12 +23,13 @@ use super::{
     SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult, TarStream, WORKSPACE, Weaker, commands, data,
     files, fork,
 };
-use crate::id::BlobId;
+use crate::id::{BlobId, CallToken};
 use crate::snapshot::Manifest;
 
 /// A runner that was not heard of for so long is dead, and its sandboxes end by themselves.
 pub const LEASE: Duration = Duration::from_secs(45);
 pub(super) const OWNER_LABEL: &str = "greenroom.owner";
+pub(super) const RUN_LABEL: &str = "greenroom.run";
 /// The first client of a new container.
 pub(super) const FIRST_EPOCH: u32 = 1;
 /// An upload that moves nothing for so long has failed.
@@ -96,7 +98,7 @@ impl DockerLauncher {
         let name = |variable: String| variable.split('=').next().map(str::to_owned);
         let labels = [
             ("greenroom", "1".to_owned()),
-            ("greenroom.run", spec.run.to_string()),
+            (RUN_LABEL, spec.run.to_string()),
             (OWNER_LABEL, self.owner.clone()),
             ("greenroom.lease", self.lease.as_secs().to_string()),
         ];
@@ -133,6 +135,17 @@ impl Launcher for DockerLauncher {
                 Err(error)
             }
         }
+    }
+
+    async fn attach(
+        &self,
+        spec: &SandboxSpec,
+        container: &str,
+        epoch: u32,
+    ) -> Result<Option<Box<dyn Sandbox>>, SandboxError> {
+        let Some((link, facts)) = self.open_again(spec, container, epoch).await? else { return Ok(None) };
+        let container = Container::new(self.engine.docker.clone(), container.to_owned());
+        Ok(Some(Box::new(DockerSandbox { link, container, facts, env: spec.env.clone() })))
     }
 
     async fn fork(
@@ -188,9 +201,7 @@ impl DockerLauncher {
     ) -> Result<(Link, SandboxFacts), SandboxError> {
         let docker = &self.engine.docker;
         let failed = |detail| SandboxError::Start { detail };
-        let streams =
-            AttachContainerOptions { stdin: true, stdout: true, stderr: true, stream: true, ..Default::default() };
-        let attached = within("attach", CALL, docker.attach_container(&container.id, Some(streams)), failed).await?;
+        let attached = within("attach", CALL, docker.attach_container(&container.id, Some(streams())), failed).await?;
         within(
             "start container",
             SLOW_CALL,
@@ -200,14 +211,25 @@ impl DockerLauncher {
         .await?;
         let post_mortem = post_mortem(docker.clone(), container.id.clone());
         let (link, ack) = Link::open(attached.input, attached.output, FIRST_EPOCH, self.lease, post_mortem).await?;
+        let facts = self.facts(profile, spec, &container.id, &ack)?;
+        Ok((link, facts))
+    }
+
+    /// Looks from inside at a sandbox whose PID 1 has answered.
+    pub(super) fn facts(
+        &self,
+        profile: &Profile,
+        spec: &SandboxSpec,
+        container: &str,
+        ack: &HelloAck,
+    ) -> Result<SandboxFacts, SandboxError> {
         profile.verify_inside(&ack.hardening)?;
-        let facts = SandboxFacts {
-            container: container.id.clone(),
+        Ok(SandboxFacts {
+            container: container.to_owned(),
             image: spec.image.clone(),
             hardening: serde_json::to_value(&ack.hardening).expect("facts are plain data"),
             weaker: self.weaker.clone(),
-        };
-        Ok((link, facts))
+        })
     }
 
     /// Fills a volume of the created container. The engine answers only at the end, so what is watched is whether it
@@ -254,6 +276,10 @@ impl DockerLauncher {
     }
 }
 
+pub(super) fn streams() -> AttachContainerOptions {
+    AttachContainerOptions { stdin: true, stdout: true, stderr: true, stream: true, ..Default::default() }
+}
+
 /// A running sandbox.
 pub(super) struct DockerSandbox {
     pub(super) link: Link,
@@ -297,14 +323,27 @@ impl Sandbox for DockerSandbox {
         files::walk(&self.link).await
     }
 
+    fn committed(&self, token: CallToken) {
+        self.link.forget(commands::token_prefix(token));
+    }
+
     async fn stop(&self) -> Result<(), SandboxError> {
+        if self.container.is_settled() {
+            return Ok(());
+        }
+        if self.link.is_fenced().await {
+            self.container.leave();
+        }
         self.container.remove().await
     }
 }
 
 impl Drop for DockerSandbox {
     fn drop(&mut self) {
-        if !self.container.is_removed() {
+        if self.link.knows_it_is_fenced() {
+            self.container.leave();
+        }
+        if !self.container.is_settled() {
             // Should removal from here not succeed, PID 1 ends now rather than with its lease.
             self.link.shut_down();
         }
@@ -315,32 +354,38 @@ impl Drop for DockerSandbox {
 pub(super) struct Container {
     docker: Docker,
     pub(super) id: String,
-    removed: AtomicBool,
+    /// Removed, or somebody else's.
+    settled: AtomicBool,
 }
 
 impl Container {
     pub(super) fn new(docker: Docker, id: String) -> Self {
-        Container { docker, id, removed: AtomicBool::new(false) }
+        Container { docker, id, settled: AtomicBool::new(false) }
     }
 
-    fn is_removed(&self) -> bool {
-        self.removed.load(Ordering::Acquire)
+    fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// Another runner has it now: it is not ours to remove.
+    fn leave(&self) {
+        self.settled.store(true, Ordering::Release);
     }
 
     /// With its anonymous volumes, whatever state it is in. Returns once it is gone.
     pub(super) async fn remove(&self) -> Result<(), SandboxError> {
-        if self.is_removed() {
+        if self.is_settled() {
             return Ok(());
         }
         remove(&self.docker, &self.id).await?;
-        self.removed.store(true, Ordering::Release);
+        self.settled.store(true, Ordering::Release);
         Ok(())
     }
 }
 
 impl Drop for Container {
     fn drop(&mut self) {
-        if self.is_removed() {
+        if self.is_settled() {
             return;
         }
         let (docker, id) = (self.docker.clone(), self.id.clone());

@@ -1,5 +1,6 @@
 //! The host's end of the supervisor's protocol: one reader and one writer task, many calls in flight.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,7 +15,7 @@ use greenroom_supervisor::protocol::{
     Stream as ChunkStream, WINDOW_BYTES,
 };
 use tokio::io::{AsyncWrite, AsyncWriteExt, DuplexStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::SandboxError;
@@ -22,6 +23,8 @@ use super::carry::Carrier;
 
 /// How long PID 1 may take from the container's start to its first word.
 const HELLO_MAX: Duration = Duration::from_secs(30);
+/// How long PID 1 is given to say whose sandbox it is.
+const FENCED_MAX: Duration = Duration::from_secs(1);
 /// Output of one call that is received before some of it is acknowledged: an eighth of what the supervisor holds back
 /// for, so that it never has to stop reading a command that we keep up with.
 const ACK_BYTES: usize = WINDOW_BYTES / 8;
@@ -42,7 +45,9 @@ struct Shared {
     state: Mutex<State>,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     input_budget: Arc<Semaphore>,
-    renewed: AtomicU64,
+    /// How often the lease was asked for, and how often it was confirmed. Closed when the link is lost.
+    renewals_sent: AtomicU64,
+    renewed: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -54,6 +59,8 @@ struct State {
     carrier: Option<Carrier>,
     /// Why nothing can be said any more.
     lost: Option<String>,
+    /// That is because another runner has taken the sandbox over: it is no longer ours to end.
+    fenced: bool,
     /// The end of what PID 1 wrote to stderr: its last words, if it had to give up.
     last_words: Vec<u8>,
 }
@@ -93,7 +100,8 @@ pub(super) enum Item {
 }
 
 impl Link {
-    /// Greets the supervisor over the container's streams. `epoch` must be higher than that of every earlier client.
+    /// Greets the supervisor over the container's streams. `epoch` must be higher than that of every earlier client, who is
+    /// thereby shut out.
     /// `post_mortem` is asked once, when the connection ends, what became of the container.
     pub(super) async fn open(
         input: impl AsyncWrite + Send + Unpin + 'static,
@@ -109,7 +117,8 @@ impl Link {
             state: Mutex::new(State { hello: Some(hello), ..Default::default() }),
             outgoing,
             input_budget: Arc::new(Semaphore::new(INPUT_BYTES_MAX)),
-            renewed: AtomicU64::new(0),
+            renewals_sent: AtomicU64::new(0),
+            renewed: watch::Sender::new(0),
         });
         // The writer is not among the tasks that end with the link: it ends when nobody can send any longer, and by then
         // it has written what was sent last.
@@ -178,10 +187,29 @@ impl Link {
         self.shared.send(0, FrameKind::Request, &request_bytes(&Request::Shutdown), None);
     }
 
+    /// Lets what is kept of a step's commands go.
+    pub(super) fn forget(&self, token_prefix: String) {
+        self.shared.send(0, FrameKind::Request, &request_bytes(&Request::Forget { token_prefix }), None);
+    }
+
+    /// Whether another runner has taken the sandbox over. Asks PID 1, because a runner that was stopped for a while may
+    /// not know it yet; one that does not answer is nobody's.
+    pub(super) async fn is_fenced(&self) -> bool {
+        let mut renewed = self.shared.renewed.subscribe();
+        let asked = self.shared.renew();
+        let answered = renewed.wait_for(|&renewals| renewals >= asked || self.shared.state().lost.is_some());
+        let _ = tokio::time::timeout(FENCED_MAX, answered).await;
+        self.knows_it_is_fenced()
+    }
+
+    pub(super) fn knows_it_is_fenced(&self) -> bool {
+        self.shared.state().fenced
+    }
+
     /// How often the supervisor has confirmed the lease.
     #[cfg(test)]
     fn renewals(&self) -> u64 {
-        self.shared.renewed.load(Ordering::Relaxed)
+        *self.shared.renewed.borrow()
     }
 }
 
@@ -299,13 +327,30 @@ impl Shared {
         state.hello = None;
         state.calls.clear();
         state.carrier = None;
+        drop(state);
         self.input_budget.close();
+        // Whoever waits for an answer looks again.
+        self.renewed.send_modify(|_| ());
+    }
+
+    fn renew(&self) -> u64 {
+        let asked = self.renewals_sent.fetch_add(1, Ordering::Relaxed) + 1;
+        self.send(0, FrameKind::Request, &request_bytes(&Request::Renew), None);
+        asked
+    }
+
+    fn fenced(&self) -> String {
+        self.state().fenced = true;
+        "another runner has taken the sandbox over".to_owned()
     }
 
     fn take(&self, frame: Frame) -> Result<(), String> {
-        // Until our hello is answered these are an earlier client's, and will be sent again.
-        if frame.epoch != self.epoch {
-            return Ok(());
+        match frame.epoch.cmp(&self.epoch) {
+            // Until our hello is answered these are for an earlier client.
+            Less => return Ok(()),
+            Equal => {}
+            // Everybody who is attached hears everything.
+            Greater => return Err(self.fenced()),
         }
         let bytes = frame.payload.len();
         let item = match frame.kind {
@@ -368,11 +413,12 @@ impl Shared {
                 Ok(())
             }
             Item::Response(Response::Renewed) => {
-                self.renewed.fetch_add(1, Ordering::Relaxed);
+                self.renewed.send_modify(|renewals| *renewals += 1);
                 Ok(())
             }
             Item::Response(Response::Failed { error }) if error.kind == ErrorKind::StaleEpoch => {
-                Err("another runner has taken the sandbox over".to_owned())
+                // Once our hello has been answered, this is for somebody who is attached beside us.
+                if self.state().hello.is_some() { Err(self.fenced()) } else { Ok(()) }
             }
             Item::Response(Response::Failed { error }) => Err(format!("PID 1 refused a frame: {}", error.message)),
             Item::Response(other) => Err(format!("PID 1 said {other:?} about no call")),
@@ -441,7 +487,7 @@ async fn renew_lease(shared: Arc<Shared>, lease: Duration) {
     clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         clock.tick().await;
-        shared.send(0, FrameKind::Request, &request_bytes(&Request::Renew), None);
+        shared.renew();
     }
 }
 

@@ -170,12 +170,17 @@ async fn a_runner_that_was_replaced_learns_it() {
     let (link, mut peer) = linked(LEASE).await;
     let mut call = link.call(&stat()).unwrap();
     peer.hear_of_calls().await;
-    let error = CallError { kind: ErrorKind::StaleEpoch, message: "epoch 1 is over".into() };
+    // A stranger's frame was refused: that is none of our business.
+    let error = CallError { kind: ErrorKind::StaleEpoch, message: "epoch 0 is over".into() };
     peer.say(0, 2, &Response::Failed { error });
+    peer.say(0, 3, &Response::Renewed);
+    assert!(!link.is_fenced().await);
+    peer.say_raw(frame(2, 0, 4, &hello_ack()).encode());
     match call.next().await {
         Err(SandboxError::Lost { detail }) => assert!(detail.contains("another runner"), "{detail}"),
         other => panic!("{other:?}"),
     }
+    assert!(link.is_fenced().await);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //!
 //! A command that fails is data ([`ExecOutput`]); `Err` means that the sandbox itself failed us.
 
+mod attach;
 mod base;
 mod carry;
 mod commands;
@@ -53,6 +54,19 @@ pub const AGENT_UID: u64 = 1000;
 pub trait Launcher: Send + Sync {
     /// Starts a sandbox with an empty workspace, fills it with `tree`, and verifies its hardening from inside.
     async fn start(&self, spec: &SandboxSpec, tree: TarStream) -> Result<Box<dyn Sandbox>, SandboxError>;
+
+    /// Takes over the sandbox of an earlier runner, which is shut out from then on. `spec` must be what it was started
+    /// with; confinement is verified again. `epoch` must be above that of every runner before (the first has 1): at or
+    /// below it the sandbox is [`SandboxError::Lost`] to us. `None`: it is gone, or is not of this run and owner.
+    ///
+    /// Commands go on meanwhile. [`Sandbox::exec`] with the token and part of one of them follows it: its output from the
+    /// beginning, then how it ended. Its output and its end are kept until [`Sandbox::committed`].
+    async fn attach(
+        &self,
+        spec: &SandboxSpec,
+        container: &str,
+        epoch: u32,
+    ) -> Result<Option<Box<dyn Sandbox>>, SandboxError>;
 
     /// `count` sandboxes that begin with what lies in the workspace, `$HOME` and `/data` of a running one, which goes on
     /// as it is. `spec` is that of the original, but for the run it belongs to and its limits.
@@ -142,7 +156,11 @@ pub trait Sandbox: Send + Sync {
     /// Every path of the workspace with mode, size and content hash.
     async fn walk(&self) -> Result<Manifest, SandboxError>;
 
-    /// Ends it and removes what it owned. Called at the end of every run; idempotent.
+    /// The step is in the journal: nobody will ask for its commands again, and what is kept of them is let go.
+    fn committed(&self, token: CallToken);
+
+    /// Ends it and removes what it owned. Called at the end of every run; idempotent. A sandbox that another runner has
+    /// taken over is left to it.
     async fn stop(&self) -> Result<(), SandboxError>;
 }
 
@@ -161,7 +179,8 @@ pub struct SandboxFacts {
 pub struct ExecRequest {
     /// The step this belongs to.
     pub token: CallToken,
-    /// Which of the step's commands; the supervisor refuses to run the same part of a step twice.
+    /// Which of the step's commands. No part of a step is ever run twice: after [`Launcher::attach`] it is followed, else
+    /// refused.
     pub part: u32,
     pub argv: Vec<String>,
     /// Absolute, inside the container.

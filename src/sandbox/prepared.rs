@@ -10,6 +10,7 @@ use bollard::query_parameters::{
     CommitContainerOptions, CreateContainerOptions, DownloadFromContainerOptions, UploadToContainerOptions,
 };
 use futures_util::StreamExt;
+use greenroom_supervisor::protocol::SPOOL_FOLDER;
 
 use super::SandboxError;
 use super::connect::{Engine, SLOW_CALL, within};
@@ -23,7 +24,7 @@ pub(super) const SOURCE_LABEL: &str = "greenroom.source";
 pub(super) const KEY_LABEL: &str = "greenroom.prepared";
 
 /// Goes up when what is added to an image changes, so that older ones are made anew.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 const SUPERVISOR_BINARY: &[u8] = include_bytes!(env!("GREENROOM_SUPERVISOR"));
 const USER_FILE_BYTES_MAX: usize = 1 << 20;
 const SANDBOX_ID: u64 = greenroom_supervisor::protocol::SANDBOX_UID as u64;
@@ -129,6 +130,7 @@ fn additions(passwd: Option<Vec<u8>>, group: Option<Vec<u8>>) -> std::io::Result
     add(".greenroom/setup/", folder, 0o755, 0, &[])?;
     add(SUPERVISOR.trim_start_matches('/'), file, 0o555, 0, SUPERVISOR_BINARY)?;
     // Volumes take their owner and mode from these.
+    add(SPOOL_FOLDER.trim_start_matches('/'), folder, 0o700, 0, &[])?;
     add("workspace/", folder, 0o755, SANDBOX_ID, &[])?;
     add("home/agent/", folder, 0o755, SANDBOX_ID, &[])?;
     add("data/", folder, 0o755, 0, &[])?;
@@ -210,6 +212,7 @@ mod tests {
         }
         assert!(seen.contains(&(".greenroom/supervisor".to_owned(), 0o555, 0)));
         assert!(seen.contains(&("workspace/".to_owned(), 0o755, 1000)));
+        assert!(seen.contains(&(".greenroom/spool".to_owned(), 0o700, 0)));
         assert!(!seen.iter().any(|(path, ..)| path == "etc/group"));
     }
 }

@@ -129,6 +129,14 @@ impl Profile {
         refusals.into_result(&self.weaker)
     }
 
+    /// The same of a container that an earlier runner created, and more: it has to be this profile's in all respects.
+    pub(super) fn verify_running(&self, seen: &ContainerInspectResponse) -> Result<(), SandboxError> {
+        let mut refusals = Refusals::default();
+        filesystem::mounted(self, seen, &mut refusals);
+        refusals.into_result(&self.weaker)?;
+        self.verify_created(seen)
+    }
+
     /// Whether it holds, as PID 1 and a command see it.
     pub(super) fn verify_inside(&self, seen: &Hardening) -> Result<(), SandboxError> {
         let mut refusals = Refusals::default();
@@ -211,6 +219,7 @@ mod tests {
             command,
             supervisor,
             root_read_only: Some(true),
+            spool_private: true,
             memory_bytes_max: Some(1 << 30),
             memory_swap_bytes_max: Some(1 << 30),
             pids_max: Some(256),
@@ -302,6 +311,7 @@ mod tests {
             ("no-new-privileges", |seen| seen.command.no_new_privs = Some(false)),
             ("seccomp", |seen| seen.command.seccomp = Some(0)),
             ("read-only root", |seen| seen.root_read_only = Some(false)),
+            ("spool", |seen| seen.spool_private = false),
             ("memory", |seen| seen.memory_bytes_max = None),
             ("swap", |seen| seen.memory_swap_bytes_max = Some(2 << 30)),
             ("pids", |seen| seen.pids_max = None),

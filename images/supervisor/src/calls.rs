@@ -1,6 +1,6 @@
 //! Every call there is: takes frames in, starts what they ask for, and sees each call to its final answer.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Instant;
@@ -11,7 +11,8 @@ use greenroom_supervisor::protocol::{
 };
 
 use crate::disk::{DiskWatch, News};
-use crate::exec::{Command, Slot};
+use crate::ended::{Ended, Past};
+use crate::exec::{self, Command, Slot};
 use crate::lease::Lease;
 use crate::oom::OomCounter;
 use crate::outbox::Outbox;
@@ -43,14 +44,17 @@ pub(crate) struct Calls {
     null: File,
     oom: OomCounter,
     hardening: Hardening,
+    /// By the call that started them.
     commands: BTreeMap<u64, Command>,
+    ended: Ended,
     files: BTreeMap<u64, FileCall>,
     proxy: Proxy,
-    /// Ended, with something still to be acknowledged; with the token of an `Exec`.
-    finished: BTreeMap<u64, Option<String>>,
+    /// Calls that have ended, with something still to be acknowledged.
+    finished: BTreeSet<u64>,
     call_highest: u64,
-    /// Of every command ever started: a step's name, short, and as many as a run has steps.
-    tokens: HashSet<String>,
+    /// Of every command ever started, with the epoch that asked last: a step's name, short, and as many as a run has
+    /// steps.
+    tokens: HashMap<String, u32>,
     /// Forked by us and not yet reaped: nannies and workers.
     children: BTreeSet<Pid>,
     disk: Disk,
@@ -73,11 +77,12 @@ impl Calls {
             oom,
             hardening,
             commands: BTreeMap::new(),
+            ended: Ended::default(),
             files: BTreeMap::new(),
             proxy: Proxy::default(),
-            finished: BTreeMap::new(),
+            finished: BTreeSet::new(),
             call_highest: 0,
-            tokens: HashSet::new(),
+            tokens: HashMap::new(),
             children: BTreeSet::new(),
             disk: Disk::NotAskedFor,
         }
@@ -88,7 +93,7 @@ impl Calls {
             add(watch.fd(), libc::POLLIN, Ready::Disk);
         }
         for (&call, command) in &self.commands {
-            command.interests(outbox, |fd, events, slot| add(fd, events, Ready::Command(call, slot)));
+            command.interests(|fd, events, slot| add(fd, events, Ready::Command(call, slot)));
         }
         for (&call, file) in &self.files {
             if let Some(fd) = file.wants_to_read(outbox) {
@@ -118,14 +123,16 @@ impl Calls {
 
     pub(crate) fn on_ready(&mut self, ready: &Ready, outbox: &mut Outbox) {
         match ready {
-            Ready::Command(call, slot) => {
-                let answer = self.commands.get_mut(call).and_then(|command| command.on_ready(slot, outbox));
-                if let Some(response) = answer {
-                    // All a nanny answers with at once is that the command never ran: it may be asked for again.
-                    if let Some(command) = self.commands.get(call) {
-                        self.tokens.remove(&command.token);
+            Ready::Command(key, slot) => {
+                let answer = self.commands.get_mut(key).and_then(|command| command.on_ready(slot));
+                // All a nanny answers with at once is that the command never ran: it may be asked for again.
+                if let Some(response) = answer
+                    && let Some(command) = self.commands.remove(key)
+                {
+                    self.tokens.remove(&command.token);
+                    if let Some(call) = command.call {
+                        self.finish(call, &response, outbox);
                     }
-                    self.finish(*call, &response, outbox);
                 }
             }
             Ready::FileOutput(call) => {
@@ -180,23 +187,26 @@ impl Calls {
             watch.tell(running > 0);
         }
         let mut ended = Vec::new();
-        for (&call, command) in &mut self.commands {
+        for (&key, command) in &mut self.commands {
             command.on_time(now);
             if !command.is_running()
-                && let Some(response) = command.advance(running == 0, &known, self.oom.kills(), outbox)
+                && let Some(response) = command.advance(running == 0, &known, self.oom.kills())
             {
-                ended.push((call, response));
+                ended.push((key, response));
             }
+            command.spool.pump(command.call, outbox);
         }
-        for (call, response) in ended {
-            self.finish(call, &response, outbox);
+        for (key, last) in ended {
+            let Some(Command { token, words, call, spool, .. }) = self.commands.remove(&key) else { continue };
+            self.finished.extend(call);
+            self.ended.add(key, Past { token, words, call, spool, last });
         }
+        self.ended.pump(outbox);
     }
 
     fn finish(&mut self, call: u64, response: &Response, outbox: &mut Outbox) {
-        let token = self.commands.remove(&call).map(|command| command.token);
         self.files.remove(&call);
-        self.finished.insert(call, token);
+        self.finished.insert(call);
         outbox.respond(call, response);
     }
 
@@ -238,9 +248,12 @@ impl Calls {
             return refuse(outbox, ErrorKind::BadRequest, format!("epoch {} begins with hello", frame.epoch));
         }
         match request {
+            Request::Hello { .. } if frame.epoch == outbox.epoch() => {
+                return refuse(outbox, ErrorKind::StaleEpoch, format!("epoch {} has begun already", frame.epoch));
+            }
             Request::Hello { lease_ms } => {
                 lease.take(lease_ms, now);
-                self.proxy.reset();
+                self.let_go_of_client();
                 outbox.begin_epoch(frame.epoch, Response::HelloAck(Box::new(self.describe(lease))));
             }
             Request::Renew => {
@@ -251,12 +264,13 @@ impl Calls {
             Request::Shutdown => return Flow::End,
             Request::Ack { seq } => {
                 outbox.acknowledge(frame.call, seq);
-                if !outbox.knows(frame.call) {
+                if !outbox.knows(frame.call) && !self.ended.is_telling(frame.call) {
                     self.finished.remove(&frame.call);
                 }
             }
+            Request::Forget { token_prefix } => self.ended.forget(&token_prefix),
             Request::Cancel => {
-                if let Some(command) = self.commands.get_mut(&frame.call) {
+                if let Some(command) = self.command_of(frame.call) {
                     command.end(Outcome::Cancelled);
                 }
                 if let Some(file) = self.files.get_mut(&frame.call) {
@@ -276,20 +290,28 @@ impl Calls {
         Flow::GoOn
     }
 
+    /// Commands go on without it. Nobody else can make anything of its file calls.
+    fn let_go_of_client(&mut self) {
+        self.proxy.reset();
+        for mut file in std::mem::take(&mut self.files).into_values() {
+            file.stop("the client that asked is gone");
+        }
+        self.commands.values_mut().for_each(|command| command.call = None);
+        self.ended.stop_telling();
+        self.finished.clear();
+    }
+
+    fn command_of(&mut self, call: u64) -> Option<&mut Command> {
+        self.commands.values_mut().find(|command| command.call == Some(call))
+    }
+
     fn describe(&self, lease: &Lease) -> HelloAck {
-        let commands = self.commands.iter().map(|(&call, command)| CallState {
-            call,
-            token: Some(command.token.clone()),
-            state: CallPhase::Running,
-        });
-        let files = self.files.keys().map(|&call| CallState { call, token: None, state: CallPhase::Running });
-        let finished = self.finished.iter().map(|(&call, token)| CallState {
-            call,
-            token: token.clone(),
-            state: CallPhase::Finished,
-        });
-        let mut calls: Vec<_> = commands.chain(files).chain(finished).collect();
-        calls.sort_unstable_by_key(|state| state.call);
+        let running = |(&key, command): (&u64, &Command)| {
+            (key, CallState { token: command.token.clone(), state: CallPhase::Running })
+        };
+        let mut calls: Vec<_> = self.commands.iter().map(running).chain(self.ended.states()).collect();
+        calls.sort_unstable_by_key(|(key, _)| *key);
+        let calls = calls.into_iter().map(|(_, state)| state).collect();
         HelloAck {
             version: env!("CARGO_PKG_VERSION").into(),
             lease_ms: lease.length_ms(),
@@ -312,7 +334,7 @@ impl Calls {
             return self.fail(call, CallError { kind: ErrorKind::Busy, message }, outbox);
         }
         let started = match request {
-            Request::Exec(exec) => self.start_command(call, exec),
+            Request::Exec(exec) => self.start_or_follow(call, exec, outbox.epoch()),
             Request::Listen { port } => match self.listen(port) {
                 Ok(port) => return self.finish(call, &Response::Listening { port }, outbox),
                 Err(error) => Err(error),
@@ -341,17 +363,43 @@ impl Calls {
         }
     }
 
-    fn start_command(&mut self, call: u64, exec: Exec) -> Result<(), CallError> {
+    fn start_or_follow(&mut self, call: u64, exec: Exec, epoch: u32) -> Result<(), CallError> {
         let refuse = |kind, message: &str| Err(CallError { kind, message: message.into() });
         if exec.token.len() > TOKEN_BYTES_MAX {
             return refuse(ErrorKind::BadRequest, "a token longer than 128 bytes");
         }
-        if self.tokens.contains(&exec.token) {
-            return refuse(ErrorKind::DuplicateCall, "this token was used before");
+        match self.tokens.get(&exec.token).copied() {
+            None => self.start_command(call, exec, epoch),
+            Some(last) if last == epoch => refuse(ErrorKind::DuplicateCall, "this token was used before"),
+            Some(_) if self.follow(call, &exec) => {
+                self.tokens.insert(exec.token, epoch);
+                Ok(())
+            }
+            Some(_) => {
+                refuse(ErrorKind::DuplicateCall, "this token was used before; what came of it is not kept any more")
+            }
         }
+    }
+
+    /// Whether there is such a command of an earlier client, and it has the same words.
+    fn follow(&mut self, call: u64, exec: &Exec) -> bool {
+        let words = exec::words(exec);
+        let same = |command: &&mut Command| command.token == exec.token && command.words == words;
+        if let Some(command) = self.commands.values_mut().find(same) {
+            command.follow(call, exec.timeout_ms);
+            return true;
+        }
+        let found = self.ended.follow(&exec.token, words, call);
+        if found {
+            self.finished.insert(call);
+        }
+        found
+    }
+
+    fn start_command(&mut self, call: u64, exec: Exec, epoch: u32) -> Result<(), CallError> {
         let token = exec.token.clone();
         let mut command = Command::start(call, exec, self.oom.kills(), self.null.as_raw_fd())?;
-        self.tokens.insert(token);
+        self.tokens.insert(token, epoch);
         self.children.insert(command.nanny_pid);
         for other in self.commands.values_mut() {
             other.shared = true;
@@ -362,7 +410,8 @@ impl Calls {
     }
 
     fn on_input(&mut self, frame: &Frame, outbox: &mut Outbox) {
-        let input = match (self.commands.get_mut(&frame.call), self.files.get_mut(&frame.call)) {
+        let command = self.commands.values_mut().find(|command| command.call == Some(frame.call));
+        let input = match (command, self.files.get_mut(&frame.call)) {
             (Some(command), _) => command.input.as_mut(),
             (None, Some(file)) => file.input.as_mut(),
             // Already over: what was still on its way means nothing.
@@ -374,7 +423,7 @@ impl Calls {
             (Some(_) | None, Some(_)) => Err("a data frame that is no input"),
         };
         if let Err(message) = pushed {
-            if let Some(command) = self.commands.get_mut(&frame.call) {
+            if let Some(command) = self.command_of(frame.call) {
                 command.end(Outcome::Cancelled);
             }
             if let Some(file) = self.files.get_mut(&frame.call) {

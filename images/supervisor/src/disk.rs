@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use greenroom_supervisor::protocol::DiskLimits;
 
 use crate::sys::{self, Fork, Pid};
-use crate::{privileges, sweep};
+use crate::{privileges, spool, sweep};
 
 const LOOK_EVERY_MS: i32 = 10;
 /// Without any sign of growth things are added up this often: a neighbour that frees space hides what we take.
@@ -290,7 +290,8 @@ fn processes() -> impl Iterator<Item = PathBuf> {
     entries.filter(|entry| entry.file_name().as_bytes().iter().all(u8::is_ascii_digit)).map(|entry| entry.path())
 }
 
-/// Free space and inodes below the roots, each file system once.
+/// Free space and inodes below the roots, each file system once. What we keep of the commands' output there is not
+/// theirs, and counts as free.
 fn free(roots: &[PathBuf]) -> Usage {
     let mut devices = HashSet::new();
     let mut total = Usage::default();
@@ -299,7 +300,8 @@ fn free(roots: &[PathBuf]) -> Usage {
         if devices.insert(metadata.dev())
             && let Some(free) = sys::free_space(root.as_os_str().as_bytes())
         {
-            total = total.plus(Usage { bytes: free.0, inodes: free.1 });
+            let bytes = free.0.saturating_add(spool::bytes_on(metadata.dev()));
+            total = total.plus(Usage { bytes, inodes: free.1 });
         }
     }
     total

@@ -11,9 +11,9 @@ use greenroom_supervisor::protocol::{
 
 use crate::input::InputPipe;
 use crate::nanny::{self, Gone, Order, Report};
-use crate::outbox::Outbox;
 use crate::output::{OutputPipe, Pull};
 use crate::spawn::{Prepared, SpawnError};
+use crate::spool::Spool;
 use crate::sys::{self, Fork, Pid};
 use crate::verdict::Verdict;
 
@@ -23,14 +23,17 @@ const TIMEOUT_MS_MAX: u64 = 7 * 24 * 3600 * 1000;
 const NANNY_PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) struct Command {
-    call: u64,
+    /// The call under which it is followed; `None` between one client and the next.
+    pub(crate) call: Option<u64>,
     pub(crate) token: String,
+    pub(crate) words: blake3::Hash,
     program: ByteString,
     cwd: ByteString,
     pub(crate) nanny_pid: Pid,
     channel: OwnedFd,
     pub(crate) input: Option<InputPipe>,
     outputs: [OutputPipe; 2],
+    pub(crate) spool: Spool,
     started: Instant,
     /// When the leader ended, which is when the command's time ends too.
     ended: Option<Instant>,
@@ -67,9 +70,15 @@ pub(crate) enum Slot {
     Output(usize),
 }
 
+/// What a token stands for.
+pub(crate) fn words(exec: &Exec) -> blake3::Hash {
+    blake3::hash(&serde_json::to_vec(&(&exec.argv, &exec.cwd)).expect("words are plain data"))
+}
+
 impl Command {
     pub(crate) fn start(call: u64, exec: Exec, oom_kills: u64, null: RawFd) -> Result<Self, CallError> {
         let prepared = Prepared::new(&exec)?;
+        let words = words(&exec);
         let no_pipe = |error: io::Error| SpawnError::of_fork(&error).describe(&exec.argv[0], &exec.cwd);
         let (stdout, stdout_child) = sys::pipe().map_err(no_pipe)?;
         let (stderr, stderr_child) = sys::pipe().map_err(no_pipe)?;
@@ -100,8 +109,9 @@ impl Command {
         };
         let program = exec.argv.into_iter().next().expect("a prepared command has a program");
         Ok(Self {
-            call,
+            call: Some(call),
             token: exec.token,
+            words,
             program,
             cwd: exec.cwd,
             nanny_pid,
@@ -111,6 +121,7 @@ impl Command {
                 OutputPipe::new(Stream::Stdout, stdout, exec.output),
                 OutputPipe::new(Stream::Stderr, stderr, exec.output),
             ],
+            spool: Spool::default(),
             started,
             ended: None,
             deadline: started + Duration::from_millis(exec.timeout_ms.min(TIMEOUT_MS_MAX)),
@@ -124,7 +135,7 @@ impl Command {
     }
 
     /// Which descriptors to wait for, and for what.
-    pub(crate) fn interests(&self, outbox: &Outbox, mut add: impl FnMut(RawFd, i16, Slot)) {
+    pub(crate) fn interests(&self, mut add: impl FnMut(RawFd, i16, Slot)) {
         if let Phase::Running = self.phase {
             add(self.channel.as_raw_fd(), libc::POLLIN, Slot::Channel);
         }
@@ -132,7 +143,7 @@ impl Command {
             add(fd, libc::POLLOUT, Slot::Input);
         }
         for (index, output) in self.outputs.iter().enumerate() {
-            if let Some(fd) = output.wants_to_read(outbox.has_room(self.call)) {
+            if let Some(fd) = output.wants_to_read(self.spool.takes_more()) {
                 add(fd, libc::POLLIN, Slot::Output(index));
             }
         }
@@ -150,7 +161,7 @@ impl Command {
         matches!(self.phase, Phase::Running)
     }
 
-    pub(crate) fn on_ready(&mut self, slot: &Slot, outbox: &mut Outbox) -> Option<Response> {
+    pub(crate) fn on_ready(&mut self, slot: &Slot) -> Option<Response> {
         match slot {
             Slot::Channel => self.hear_nanny(),
             Slot::Input => {
@@ -160,7 +171,9 @@ impl Command {
                 None
             }
             Slot::Output(index) => {
-                self.outputs[*index].pull(self.call, outbox);
+                if self.spool.takes_more() {
+                    self.outputs[*index].pull(&mut self.spool);
+                }
                 let total: u64 = self.outputs.iter().map(OutputPipe::bytes_total).sum();
                 if total > self.output_bytes_max {
                     self.end(Outcome::OutputLimit);
@@ -178,6 +191,16 @@ impl Command {
             // A nanny that is gone is noticed on its channel.
             let order = if why == Outcome::DiskLimit { Order::Kill } else { Order::Terminate };
             let _ = sys::write(self.channel.as_raw_fd(), &order.encode());
+        }
+    }
+
+    /// A new client asks for it, from the beginning. Its time is not longer than that client gives it.
+    pub(crate) fn follow(&mut self, call: u64, timeout_ms: u64) {
+        self.call = Some(call);
+        self.spool.rewind();
+        if self.is_running() && self.ending.is_none() && self.ended.is_none() {
+            let timeout = Duration::from_millis(timeout_ms.min(TIMEOUT_MS_MAX));
+            self.deadline = self.deadline.min(Instant::now() + timeout);
         }
     }
 
@@ -228,13 +251,7 @@ impl Command {
 
     /// Goes on as far as it can; `Some` is the end. `alone` says that no other command is running, `known` names
     /// processes that are ours.
-    pub(crate) fn advance(
-        &mut self,
-        alone: bool,
-        known: &[Pid],
-        oom_kills: u64,
-        outbox: &mut Outbox,
-    ) -> Option<Response> {
+    pub(crate) fn advance(&mut self, alone: bool, known: &[Pid], oom_kills: u64) -> Option<Response> {
         if let Phase::Verifying { gone, verdict } = &mut self.phase {
             let survivors = verdict.look(alone, known, Instant::now())?;
             // Beside other commands PID 1 cannot tell whose a process is, and takes the nanny's word for what it left.
@@ -245,17 +262,14 @@ impl Command {
         // All writers are dead: whatever they wrote is in the pipes now, and no more will come.
         for output in &mut self.outputs {
             while output.is_open() {
-                if !outbox.has_room(self.call) && output.needs_room() {
-                    return None;
-                }
-                match output.pull(self.call, outbox) {
+                match output.pull(&mut self.spool) {
                     Pull::Some => {}
                     Pull::Nothing | Pull::End => output.close(),
                 }
             }
         }
         for output in &mut self.outputs {
-            output.send_tail(self.call, outbox);
+            output.give_tail(&mut self.spool);
         }
         let oom_kills = oom_kills.saturating_sub(self.oom_kills_before);
         let Some(gone) = gone else {

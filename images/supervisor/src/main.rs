@@ -3,6 +3,7 @@
 mod calls;
 mod copy;
 mod disk;
+mod ended;
 mod exec;
 mod files;
 mod glob;
@@ -17,6 +18,7 @@ mod probe;
 mod proxy;
 mod search;
 mod spawn;
+mod spool;
 mod sweep;
 mod sys;
 mod verdict;
@@ -63,6 +65,10 @@ fn main() {
 fn prepare(arguments: &[String]) -> io::Result<(OwnedFd, File)> {
     privileges::settle_supervisor(Role::of(arguments), privileges::Without::of(arguments))?;
     sys::settle_signals();
+    // In a set-up phase what is written to the root becomes an image.
+    if privileges::role() == Role::Run {
+        spool::open();
+    }
     sys::set_nonblocking(STDIN)?;
     sys::set_nonblocking(STDOUT)?;
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])?;

@@ -1,7 +1,6 @@
 //! What waits to be written to the host, and what was written and is not yet acknowledged.
 //!
-//! Writing never blocks: while nobody reads, frames wait here, and calls stop reading their commands' output once their
-//! window is full.
+//! Writing never blocks: while nobody reads, frames wait here, as many as a call's window takes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::RawFd;
@@ -10,7 +9,7 @@ use greenroom_supervisor::protocol::{Frame, FrameKind, ProxyFrame, Response, WIN
 
 use crate::sys;
 
-/// Unacknowledged bytes of all calls together after which no output is read.
+/// Unacknowledged bytes of all calls together after which no more is put here.
 const ALL_WINDOWS_BYTES: usize = 32 << 20;
 /// Answers about the link itself that may wait; nobody needs an older one.
 const LINK_ANSWERS_MAX: usize = 64;
@@ -61,15 +60,10 @@ impl Outbox {
         self.epoch
     }
 
-    /// A client said hello: what it may have missed is sent again, behind the answer to its hello.
+    /// A client said hello: what the one before has not read is not for it.
     pub(crate) fn begin_epoch(&mut self, epoch: u32, hello: Response) {
-        self.epoch = epoch;
-        self.unsent_from = 0;
-        self.wire.clear();
-        self.written = 0;
-        self.link.clear();
-        self.proxy.clear();
-        self.link.push_back(hello);
+        let (next_seq, link) = (self.next_seq, VecDeque::from([hello]));
+        *self = Self { epoch, next_seq, link, ..Self::default() };
     }
 
     pub(crate) fn answer_link(&mut self, response: Response) {
@@ -87,6 +81,10 @@ impl Outbox {
         self.keep(call, FrameKind::Response, to_json(response));
     }
 
+    pub(crate) fn keep_data(&mut self, call: u64, payload: Vec<u8>) {
+        self.keep(call, FrameKind::Data, payload);
+    }
+
     pub(crate) fn keep(&mut self, call: u64, kind: FrameKind, payload: Vec<u8>) {
         self.next_seq += 1;
         let kept = Kept { call, kind, payload };
@@ -97,7 +95,7 @@ impl Outbox {
         self.kept.insert(self.next_seq, kept);
     }
 
-    /// Whether more of this call's output may be read.
+    /// Whether this call's window takes more.
     pub(crate) fn has_room(&self, call: u64) -> bool {
         self.kept_bytes < ALL_WINDOWS_BYTES && self.by_call.get(&call).is_none_or(|usage| usage.bytes < WINDOW_BYTES)
     }
@@ -188,19 +186,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_acknowledged_is_sent_again_to_the_next_client() {
+    fn a_new_client_is_sent_nothing_of_the_one_before() {
         let mut outbox = Outbox::default();
         for call in [1, 2, 1] {
             outbox.keep(call, FrameKind::Data, b"x".to_vec());
         }
         assert_eq!(sent(&mut outbox), [(1, 1), (2, 2), (1, 3)]);
         assert_eq!(sent(&mut outbox), []);
-        outbox.acknowledge(1, 2);
-        outbox.begin_epoch(9, Response::Renewed);
-        assert_eq!(sent(&mut outbox), [(0, 0), (2, 2), (1, 3)]);
         outbox.acknowledge(1, 3);
         assert!(!outbox.knows(1));
         assert!(outbox.knows(2));
+        outbox.begin_epoch(9, Response::Renewed);
+        outbox.keep(3, FrameKind::Data, b"x".to_vec());
+        assert_eq!(sent(&mut outbox), [(0, 0), (3, 4)]);
+        assert!(!outbox.knows(2));
     }
 
     #[test]

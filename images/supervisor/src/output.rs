@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use greenroom_supervisor::protocol::{Chunk, FrameKind, OutputLimits, Stream, StreamTotals, TAIL_BYTES_MAX};
+use greenroom_supervisor::protocol::{Chunk, OutputLimits, Stream, StreamTotals, TAIL_BYTES_MAX};
 
-use crate::outbox::Outbox;
+use crate::spool::Spool;
 use crate::sys;
 
 const READ_BYTES: usize = 64 << 10;
@@ -45,13 +45,9 @@ impl OutputPipe {
         self.fd = None;
     }
 
-    /// Whether what comes next goes to the host at once.
-    pub(crate) fn needs_room(&self) -> bool {
-        self.head_left > 0
-    }
-
+    /// `has_room`: whether the spool takes more.
     pub(crate) fn wants_to_read(&self, has_room: bool) -> Option<RawFd> {
-        self.fd.as_ref().filter(|_| has_room || !self.needs_room()).map(AsRawFd::as_raw_fd)
+        self.fd.as_ref().filter(|_| has_room || self.head_left == 0).map(AsRawFd::as_raw_fd)
     }
 
     pub(crate) fn bytes_total(&self) -> u64 {
@@ -63,7 +59,7 @@ impl OutputPipe {
     }
 
     /// Reads once.
-    pub(crate) fn pull(&mut self, call: u64, outbox: &mut Outbox) -> Pull {
+    pub(crate) fn pull(&mut self, spool: &mut Spool) -> Pull {
         let Some(fd) = self.fd.as_ref().map(AsRawFd::as_raw_fd) else { return Pull::End };
         let mut buffer = [0; READ_BYTES];
         match sys::read(fd, &mut buffer) {
@@ -72,7 +68,7 @@ impl OutputPipe {
                 Pull::End
             }
             Ok(length) => {
-                self.take(&buffer[..length], call, outbox);
+                self.take(&buffer[..length], spool);
                 Pull::Some
             }
             Err(error) if sys::is_retry(&error) => Pull::Nothing,
@@ -83,12 +79,11 @@ impl OutputPipe {
         }
     }
 
-    fn take(&mut self, bytes: &[u8], call: u64, outbox: &mut Outbox) {
+    fn take(&mut self, bytes: &[u8], spool: &mut Spool) {
         let head_length = (bytes.len() as u64).min(self.head_left) as usize;
         let (head, rest) = bytes.split_at(head_length);
         if !head.is_empty() {
-            let chunk = Chunk { stream: self.stream, offset: self.totals.bytes_total, bytes: head };
-            outbox.keep(call, FrameKind::Data, chunk.encode());
+            spool.push(&Chunk { stream: self.stream, offset: self.totals.bytes_total, bytes: head });
             self.head_left -= head_length as u64;
         }
         self.totals.bytes_total += bytes.len() as u64;
@@ -100,11 +95,11 @@ impl OutputPipe {
     }
 
     /// What was held back for the end.
-    pub(crate) fn send_tail(&mut self, call: u64, outbox: &mut Outbox) {
+    pub(crate) fn give_tail(&mut self, spool: &mut Spool) {
         let mut tail = std::mem::take(&mut self.tail);
         let mut offset = self.totals.bytes_total - tail.len() as u64;
         for bytes in tail.make_contiguous().chunks(Chunk::BYTES_MAX) {
-            outbox.keep(call, FrameKind::Data, Chunk { stream: self.stream, offset, bytes }.encode());
+            spool.push(&Chunk { stream: self.stream, offset, bytes });
             offset += bytes.len() as u64;
         }
     }
@@ -119,12 +114,12 @@ mod tests {
         let (reader, _writer) = sys::pipe().expect("pipes are to be had");
         let limits = OutputLimits { head_bytes_max: 4, tail_bytes_max: 3, total_bytes_max: u64::MAX };
         let mut pipe = OutputPipe::new(Stream::Stdout, reader, limits);
-        let mut outbox = Outbox::default();
+        let mut spool = Spool::default();
         for bytes in ["ab", "cde", "f", "ghij", "k"] {
-            pipe.take(bytes.as_bytes(), 1, &mut outbox);
+            pipe.take(bytes.as_bytes(), &mut spool);
         }
         assert_eq!(pipe.totals(), StreamTotals { bytes_total: 11, bytes_dropped: 4 });
         assert_eq!(pipe.tail, b"ijk");
-        assert!(!pipe.needs_room());
+        assert!(pipe.wants_to_read(false).is_some(), "only counted from here on");
     }
 }

@@ -8,8 +8,8 @@ use std::os::fd::AsRawFd;
 use greenroom_supervisor::protocol::{Credentials, Hardening};
 
 use crate::oom::OomCounter;
-use crate::spawn;
 use crate::sys::{self, Fork, Reaped};
+use crate::{spawn, spool};
 
 const STATUS_BYTES_MAX: usize = 16 << 10;
 /// cgroup v1 writes "no limit" as the largest multiple of a page.
@@ -31,6 +31,7 @@ pub(crate) fn look(oom: &OomCounter) -> Hardening {
         pids_max: number(&["/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"]),
         cpu_millis_max: cpu_millis(),
         interfaces: fs::read_to_string("/proc/net/dev").ok().map(|text| interfaces(&text)),
+        spool_private: spool::is_open(),
         oom_counter: oom.works(),
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::AtomicU64;
 
 pub(crate) type Pid = libc::pid_t;
 
@@ -142,6 +143,28 @@ pub(crate) fn reap() -> Reaped {
 pub(crate) fn kill(pid: Pid, signal: i32) {
     // SAFETY: integers only. That the process is gone already is what we want.
     unsafe { libc::kill(pid, signal) };
+}
+
+/// A number that processes forked from now on share with this one.
+pub(crate) fn shared_counter() -> io::Result<&'static AtomicU64> {
+    // SAFETY: a fresh, zeroed page that nothing else refers to and that is never unmapped; zero is a valid atomic.
+    unsafe {
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        match libc::mmap(ptr::null_mut(), size_of::<AtomicU64>(), protection, flags, -1, 0) {
+            libc::MAP_FAILED => Err(io::Error::last_os_error()),
+            page => Ok(&*page.cast::<AtomicU64>()),
+        }
+    }
+}
+
+/// How large a file this process may write.
+pub(crate) fn file_bytes_max() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is writable.
+    match unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) } {
+        0 => limit.rlim_cur,
+        _ => u64::MAX,
+    }
 }
 
 /// Bytes and inodes that are free for ordinary users on the file system of a path.

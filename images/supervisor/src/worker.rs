@@ -208,6 +208,7 @@ fn carry_out(request: &Request, input: Option<RawFd>, reply: &Reply) -> Result<R
         | Request::Renew
         | Request::WatchDisk(_)
         | Request::Exec(_)
+        | Request::Forget { .. }
         | Request::Cancel
         | Request::Ack { .. }
         | Request::Listen { .. }

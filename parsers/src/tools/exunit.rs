@@ -11,7 +11,10 @@ pub(super) const TOOL: Tool = Tool {
     kind: Kind::TestRunner,
     commands: &["mix test"],
     anchors: &[
-        "  1) ",
+        ") test ",
+        ") doctest ",
+        ") property ",
+        ") feature ",
         " tests, ",
         "1 test, ",
         " doctests, ",
@@ -30,8 +33,6 @@ const MESSAGE_LINES_MAX: usize = 120;
 
 #[derive(Default)]
 struct Exunit {
-    /// A failure was read: the next ones follow by number.
-    failures: u32,
     started: bool,
 }
 
@@ -74,13 +75,8 @@ impl Reader for Exunit {
         }
         let Some((test, read)) = failure(line, lines) else { return 0 };
         self.start(sink);
-        self.failures += 1;
         sink.test(test);
         read
-    }
-
-    fn is_open(&self) -> bool {
-        self.failures > 0
     }
 }
 

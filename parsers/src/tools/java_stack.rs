@@ -144,7 +144,7 @@ fn frame_or_end(line: &str) -> Option<()> {
 }
 
 /// ` at package.Class.method(File.java:12)`
-fn frame(line: &str) -> Option<Frame> {
+pub(super) fn frame(line: &str) -> Option<Frame> {
     let text = line.strip_prefix(['\t', ' '])?.trim_start().strip_prefix("at ")?;
     // Where the class came from may follow: `~[app.jar:1.0]`.
     let (function, rest) = text.split_once('(')?;

@@ -274,7 +274,7 @@ impl<'a> FailedTest<'a> {
 }
 
 /// `expected:<3> but was:<4>`, with a blank after the colon in JUnit 5.
-fn compared(message: &str) -> Option<(String, String)> {
+pub(super) fn compared(message: &str) -> Option<(String, String)> {
     let (_, rest) = message.split_once("expected:")?;
     let (expected, actual) = rest.split_once(" but was:")?;
     let value = |text: &str| Some(text.trim().strip_prefix('<')?.rsplit_once('>')?.0.to_owned());

@@ -33,6 +33,7 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod biome;
 mod browser_stack;
 mod catch2;
 mod checkstyle;
@@ -44,8 +45,11 @@ mod cpplint;
 mod crash;
 mod ctest;
 mod dart_json;
+mod dotnet_stack;
+mod dotnet_test;
 mod elixir;
 mod erlang;
+mod esbuild;
 mod eslint;
 mod eslint_json;
 mod exunit;
@@ -58,6 +62,7 @@ mod go_build;
 mod go_panic;
 mod go_test;
 mod go_test_json;
+mod gradle;
 mod gtest;
 mod haskell_error;
 mod hlint;
@@ -65,7 +70,9 @@ mod hspec;
 mod java_stack;
 mod javac;
 mod jest;
+mod junit_console;
 mod junit_xml;
+mod kotlin;
 mod ld;
 mod libtest;
 mod log_commands;
@@ -73,14 +80,20 @@ mod make;
 mod maven;
 mod minitest;
 mod mocha;
+mod msbuild;
 mod mypy;
 mod native_frame;
+mod next;
 mod node_test;
+mod npm;
 mod ocaml;
+mod oxlint;
 mod php;
 mod phpstan;
 mod phpunit;
+mod pip;
 mod place;
+mod poetry;
 mod position;
 mod psalm;
 mod pylint;
@@ -100,20 +113,29 @@ mod shellcheck;
 mod sorbet;
 mod tap;
 mod tsc;
+mod ty;
 mod unittest;
+mod uv;
 mod v8_stack;
 mod valgrind;
+mod vite;
 mod vitest;
+mod webpack;
 mod xml;
 mod yamllint;
 
 /// In the order in which a line is offered: specific formats before general ones.
 pub(crate) const TOOLS: &[Tool] = &[
     rustc_json::TOOL,
+    ty::TOOL,
     rustc::TOOL,
     elixir::TOOL,
     libtest::TOOL,
     rust_panic::TOOL,
+    npm::TOOL,
+    pip::TOOL,
+    uv::TOOL,
+    poetry::TOOL,
     make::TOOL,
     sanitizer::TOOL,
     valgrind::TOOL,
@@ -122,6 +144,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     cppcheck::TOOL,
     ghc::TOOL,
     clang_tidy::TOOL,
+    kotlin::TOOL,
+    msbuild::TOOL,
     gcc::TOOL,
     gcc::CLANG,
     ocaml::TOOL,
@@ -130,8 +154,14 @@ pub(crate) const TOOLS: &[Tool] = &[
     python::TOOL,
     pylint::TOOL,
     pyright::TOOL,
+    biome::TOOL,
+    oxlint::TOOL,
     ruff::TOOL,
     flake8::TOOL,
+    esbuild::TOOL,
+    webpack::TOOL,
+    vite::TOOL,
+    next::TOOL,
     tsc::TOOL,
     go_test_json::TOOL,
     go_test::TOOL,
@@ -141,6 +171,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     hlint::TOOL,
     rubocop::TOOL,
     sorbet::TOOL,
+    kotlin::KTLINT,
     yamllint::TOOL,
     eslint::TOOL,
     go_build::TOOL,
@@ -153,6 +184,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     mocha::TOOL,
     tap::TOOL,
     v8_stack::TOOL,
+    dotnet_stack::TOOL,
     browser_stack::TOOL,
     javac::TOOL,
     junit_xml::TOOL,
@@ -164,6 +196,9 @@ pub(crate) const TOOLS: &[Tool] = &[
     dart_json::TOOL,
     log_commands::TOOL,
     erlang::TOOL,
+    dotnet_test::TOOL,
+    gradle::TOOL,
+    junit_console::TOOL,
     gtest::TOOL,
     catch2::TOOL,
     ctest::TOOL,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, HostConfig, Mount, MountType, MountVolumeOptions,
 };
-use greenroom_supervisor::protocol::{ByteString, DiskLimits, Hardening};
+use greenroom_supervisor::protocol::{ByteString, DiskLimits, Hardening, SPOOL_FOLDER};
 
 use super::super::{Confinement, HOME, WORKSPACE};
 use super::{DataVolume, Fill, Profile, Refusals};
@@ -65,6 +65,9 @@ pub(super) fn holds(seen: &Hardening, refusals: &mut Refusals) {
     refusals.unless(seen.root_read_only == Some(true), "read-only root", || {
         format!("seen from inside: {:?}", seen.root_read_only)
     });
+    refusals.unless(seen.spool_private, "spool", || {
+        format!("PID 1 has no volume at {SPOOL_FOLDER} that is its own, to keep output in")
+    });
 }
 
 fn volumes(profile: &Profile) -> impl Iterator<Item = &'static str> {
@@ -72,7 +75,15 @@ fn volumes(profile: &Profile) -> impl Iterator<Item = &'static str> {
         DataVolume::Filled => Some(DATA),
         DataVolume::None => None,
     };
-    [WORKSPACE, HOME].into_iter().chain(data)
+    [WORKSPACE, HOME, SPOOL_FOLDER].into_iter().chain(data)
+}
+
+/// Whether a container that runs has what this profile gives: it may have been made for another one.
+pub(super) fn mounted(profile: &Profile, seen: &ContainerInspectResponse, refusals: &mut Refusals) {
+    for place in volumes(profile) {
+        let mounted = seen.mounts.iter().flatten().any(|mount| mount.destination.as_deref() == Some(place));
+        refusals.unless(mounted, "mounts", || format!("there is no volume at {place}"));
+    }
 }
 
 fn empty_volume(place: &str) -> Mount {
@@ -99,5 +110,5 @@ fn foreign_volumes(profile: &Profile) -> impl Iterator<Item = &str> {
         .image_volumes
         .iter()
         .map(|path| path.trim_end_matches('/'))
-        .filter(|path| !matches!(*path, WORKSPACE | HOME | DATA | "/tmp"))
+        .filter(|path| !matches!(*path, WORKSPACE | HOME | DATA | SPOOL_FOLDER | "/tmp"))
 }

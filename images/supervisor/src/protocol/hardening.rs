@@ -20,6 +20,9 @@ pub struct Hardening {
     pub cpu_millis_max: Option<u64>,
     /// Network interfaces by name, `lo` among them.
     pub interfaces: Option<Vec<String>>,
+    /// Whether output can be kept in a volume that only the supervisor can look into.
+    #[serde(default)]
+    pub spool_private: bool,
     /// Whether out-of-memory kills can be counted here.
     pub oom_counter: bool,
 }

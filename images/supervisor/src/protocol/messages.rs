@@ -11,15 +11,19 @@ use super::{ByteString, Entry, Hardening, Match, Metadata, ReadDone, WalkEntry};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Request {
-    /// Opens an epoch (the frame's). Answered by `HelloAck`; then everything unacknowledged is sent again.
+    /// Opens an epoch (the frame's). Answered by `HelloAck`.
     Hello { lease_ms: u64 },
     /// The runner lives: the lease begins anew. Answered by `Renewed`.
     Renew,
     /// From now on commands that let the volumes grow beyond this end with `disk_limit`. Once, before the first command;
     /// not answered.
     WatchDisk(DiskLimits),
-    /// Runs a command as uid 1000. Answered by Data frames and one `Finished` or `Failed`.
+    /// Runs a command as uid 1000, or follows one that an earlier client started under the same token. Answered by Data
+    /// frames and one `Finished` or `Failed`.
     Exec(Exec),
+    /// Nobody will ask any more for commands that have ended and whose token begins like this: what they said is let go.
+    /// Not answered.
+    Forget { token_prefix: String },
     /// Ends the frame's call as its timeout would: TERM, grace, KILL. Answered by that call's own `Finished`; a call
     /// that is not running is left as it is.
     Cancel,
@@ -60,8 +64,8 @@ pub struct DiskLimits {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exec {
-    /// The host's own name for this call, at most 128 bytes; a token that was used before is refused as
-    /// `duplicate_call`, whoever uses it and under whatever call id.
+    /// The host's own name for this call, at most 128 bytes. A token that was used before in this epoch, or whose command
+    /// was forgotten, or had other words, is refused as `duplicate_call`, whoever uses it and under whatever call id.
     pub token: String,
     /// Program and arguments. A program without `/` is looked up in the PATH of `env`.
     pub argv: Vec<ByteString>,
@@ -214,8 +218,8 @@ pub struct HelloAck {
     /// The crate version the supervisor was built from.
     pub version: String,
     pub lease_ms: u64,
-    /// Calls that run, or ended unacknowledged, in order of their ids. What is not here is unknown: it never started, or
-    /// was acknowledged to the end.
+    /// Commands that run, or ended and are not forgotten, in the order they began. What is not here never started or was
+    /// let go.
     pub calls: Vec<CallState>,
     /// The highest call id ever used; the next one is greater.
     pub call_highest: u64,
@@ -224,9 +228,7 @@ pub struct HelloAck {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallState {
-    pub call: u64,
-    /// Of an `Exec`.
-    pub token: Option<String>,
+    pub token: String,
     pub state: CallPhase,
 }
 
@@ -298,7 +300,7 @@ pub enum SweepStep {
 pub struct StreamTotals {
     /// All that was written.
     pub bytes_total: u64,
-    /// Of which so many never travelled: `bytes_total` less head and tail.
+    /// Of which so many never travel: `bytes_total` less head and tail.
     pub bytes_dropped: u64,
 }
 
@@ -333,7 +335,7 @@ pub enum ErrorKind {
     BadRequest,
     /// No process could be forked just now (pids limit), or too many calls in flight: ask again later.
     Busy,
-    /// This call id was used before.
+    /// This call id or token was used before.
     DuplicateCall,
     /// The frame's epoch is older than the current client's.
     StaleEpoch,
@@ -358,6 +360,7 @@ impl Request {
             Self::Hello { .. }
             | Self::Renew
             | Self::WatchDisk(_)
+            | Self::Forget { .. }
             | Self::Cancel
             | Self::Ack { .. }
             | Self::Shutdown => false,

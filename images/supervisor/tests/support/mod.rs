@@ -71,9 +71,11 @@ impl Image {
         {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
+        std::fs::create_dir_all(root.join(SPOOL_FOLDER.trim_start_matches('/'))).unwrap();
+        let mode = |bits| <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(bits);
+        std::fs::set_permissions(root.join(SPOOL_FOLDER.trim_start_matches('/')), mode(0o700)).unwrap();
         // Volumes take their mode from the folder they stand for.
-        let all: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        std::fs::set_permissions(root.join("home/agent"), all).unwrap();
+        std::fs::set_permissions(root.join("home/agent"), mode(0o777)).unwrap();
         let name = format!("greenroom-supervisor-test:{}-{count}", std::process::id());
         let mut tar = Command::new("tar")
             .args(["--owner=0", "--group=0", "-c", "-C"])
@@ -130,6 +132,15 @@ impl Answer {
         String::from_utf8_lossy(&self.bytes(Stream::Stdout)).into_owned()
     }
 
+    /// How many bytes of a stream came, each where it belongs.
+    pub(crate) fn without_gaps(&self, wanted: Stream) -> u64 {
+        let pieces = self.chunks.iter().filter(|(stream, ..)| *stream == wanted);
+        pieces.fold(0, |next, (_, offset, bytes)| {
+            assert_eq!(*offset, next, "a gap");
+            next + bytes.len() as u64
+        })
+    }
+
     pub(crate) fn finished(&self) -> &Finished {
         match &self.last {
             Response::Finished(finished) => finished,
@@ -163,7 +174,7 @@ impl Sandbox {
             .args(["run", "-d", "-i", "--rm", "--name", &container, "--network", "none", "--log-driver", "none"])
             .args(["--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID", "--cap-add", "SETPCAP"])
             .args(["--security-opt", "no-new-privileges", "--read-only", "--pids-limit", "256"])
-            .args(["--memory", "256m", "--memory-swap", "256m"])
+            .args(["--memory", "256m", "--memory-swap", "256m", "-v", SPOOL_FOLDER])
             .args(["--tmpfs", "/workspace:exec,uid=1000,gid=1000,size=64m", "--tmpfs", "/tmp:exec,mode=1777,size=16m"])
             .args(extra)
             .args([&image.name, "/sbin/greenroom-supervisor"])
@@ -194,6 +205,15 @@ impl Sandbox {
                 return *hello;
             }
         }
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The newest call's id.
+    pub(crate) fn call(&self) -> u64 {
+        self.call
     }
 
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
@@ -283,6 +303,10 @@ impl Sandbox {
                       read -r s < $d/stat 2>/dev/null || continue; set -- $s; \
                       case \"$2\" in *greenroom*) ;; *) echo \"$p $2 $3\";; esac; done";
         self.shell(script, 5_000).stdout()
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        Command::new("docker").args(["inspect", &self.container]).output().unwrap().status.success()
     }
 
     /// Waits until the container has ended.
