@@ -179,6 +179,8 @@ impl Run<'_> {
             image: facts.image.name,
             image_digest: facts.image.digest,
             hardening: facts.hardening,
+            runtime: facts.runtime,
+            weaker: facts.weaker.iter().map(ToString::to_string).collect(),
             pristine,
             files,
             bytes,

@@ -31,6 +31,10 @@ pub struct RunState {
     pub task: Task,
     pub limits: Limits,
     pub image: Option<String>,
+    /// The runtime that was asked for by name.
+    pub runtime: Option<String>,
+    /// What its sandbox goes without, because the operator accepted that.
+    pub weaker: Vec<String>,
     pub container: Option<String>,
     pub pristine: Option<BlobId>,
     /// Turns after the opening message, oldest first.
@@ -143,6 +147,8 @@ impl RunState {
             task: task.clone(),
             limits: limits.clone(),
             image: None,
+            runtime: None,
+            weaker: Vec::new(),
             container: None,
             pristine: pristine.clone(),
             transcript: Vec::new(),
@@ -204,7 +210,9 @@ impl RunState {
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::RunStarted { .. } => {}
-            Event::SandboxStarted { container, image, pristine, .. } => {
+            Event::SandboxStarted { container, image, pristine, runtime, weaker, .. } => {
+                self.runtime.clone_from(runtime);
+                self.weaker.clone_from(weaker);
                 self.container = Some(container.clone());
                 self.image = Some(image.clone());
                 self.pristine = Some(pristine.clone());

@@ -4,6 +4,7 @@ pub mod apply;
 mod attack;
 pub mod audit;
 pub mod bench;
+mod confine;
 pub mod cp;
 pub mod demo;
 pub mod diff;

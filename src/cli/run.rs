@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::confine::ConfineArgs;
 use super::interrupt::Interrupt;
 use super::plan::Plan;
 use super::task_folder::TaskFolder;
@@ -21,7 +22,6 @@ use crate::model::Model;
 use crate::output::human::style::{DIM, RESET};
 use crate::output::jsonl::{ErrorLine, RunResult};
 use crate::output::summary;
-use crate::sandbox::Weaker;
 use crate::store::{RunStore, Store};
 use crate::task::Task;
 
@@ -88,6 +88,8 @@ pub struct SandboxArgs {
     /// several times
     #[arg(long = "setup", value_name = "CMD")]
     pub setup: Vec<String>,
+    #[command(flatten)]
+    pub confine: ConfineArgs,
 }
 
 /// One run to be made, everything resolved but what the engine must say.
@@ -224,7 +226,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let (image_name, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
     context.printer.note(&format!("{DIM}model{RESET}  {}", model.id()))?;
     let data = sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
-    let engine = interrupt.or_stop(engine::connect()).await?;
+    let engine = sandbox.confine.apply(interrupt.or_stop(engine::connect()).await?)?;
     let prepared = interrupt.or_stop(engine.prepare(&image_name, &mut context.printer)).await?;
     let blobs = prepare::shared_blobs(&paths.state)?;
     let put = move |bytes: &[u8]| blobs.put(bytes);
@@ -248,8 +250,8 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         data,
         model: model.id().to_owned(),
         setup: sandbox.setup.clone(),
-        runtime: None,
-        weaker: Weaker::new(),
+        runtime: sandbox.confine.runtime.clone(),
+        weaker: sandbox.confine.weaker(),
     };
     let spec = plan.spec(&run);
     let settings = Settings {

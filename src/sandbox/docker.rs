@@ -228,6 +228,7 @@ impl DockerLauncher {
             container: container.to_owned(),
             image: spec.image.clone(),
             hardening: serde_json::to_value(&ack.hardening).expect("facts are plain data"),
+            runtime: self.runtime.clone(),
             weaker: self.weaker.clone(),
         })
     }

@@ -170,6 +170,9 @@ pub struct SandboxFacts {
     pub image: ImageRef,
     /// As seen by a command inside: uid, capabilities, seccomp, limits.
     pub hardening: serde_json::Value,
+    /// The runtime that was asked for by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
     /// What it goes without, because somebody asked for that by name.
     #[serde(default, skip_serializing_if = "Weaker::is_empty")]
     pub weaker: Weaker,
