@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{ModelResponse, ToolUse};
+use crate::network::{Install, ProxyRecord};
 use crate::shell::ShellState;
 use crate::snapshot::TreePath;
 use crate::task::{CheckResult, Outcome, Task};
@@ -34,6 +35,16 @@ pub enum Event {
         /// The run that this one was forked from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<Parent>,
+    },
+    /// What was asked of the proxy, in the order in which it ended. Many requests make several of these.
+    NetworkUsed {
+        /// The step it was for; `None`: the set-up before the run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<CallToken>,
+        requests: Vec<ProxyRecord>,
+        /// Requests after these that were beyond the limit of records.
+        #[serde(default)]
+        left_out: u64,
     },
     SandboxStarted {
         container: String,
@@ -172,7 +183,8 @@ impl Event {
                 let fixed = [Named::Manifest(tree), Named::Bytes(patch)];
                 fixed.into_iter().chain(workspace.iter().map(Named::Manifest)).collect()
             }
-            Event::ModelRequested { .. }
+            Event::NetworkUsed { .. }
+            | Event::ModelRequested { .. }
             | Event::ModelResponded { .. }
             | Event::ModelFailed { .. }
             | Event::ToolCallStarted { .. }
@@ -233,6 +245,9 @@ pub struct ToolOutcome {
     /// What a command leaves to the next one; `None` leaves it as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell: Option<ShellState>,
+    /// What it brought in from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installed: Option<Box<Install>>,
     /// Whether the call may have changed files.
     #[serde(default)]
     pub may_write: bool,

@@ -6,6 +6,7 @@ pub mod event;
 pub mod failpoint;
 pub mod id;
 pub mod message;
+pub mod network;
 pub mod shell;
 pub mod task;
 

@@ -34,7 +34,7 @@ static EXPORTS: LazyLock<Regex> = LazyLock::new(|| {
 fn layer(file: &str) -> Layer {
     let parts: Vec<&str> = file.trim_start_matches("src/").trim_end_matches(".rs").split('/').collect();
     match parts.as_slice() {
-        ["id" | "task" | "message" | "event" | "error" | "failpoint" | "shell"] | ["snapshot", "mod"] => {
+        ["id" | "task" | "message" | "event" | "error" | "failpoint" | "network" | "shell"] | ["snapshot", "mod"] => {
             Layer::Vocabulary
         }
         ["model" | "sandbox" | "store", "mod"] => Layer::Seam,

@@ -404,6 +404,16 @@ async fn root_of_a_set_up_is_root_of_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_pid_1_of_later_sandboxes_is_not_for_a_set_up_to_say() {
+    let Some(house) = House::open("python").await else { return };
+    let replaced = "cd /.greenroom && cp /bin/true other && mv -f other supervisor && cmp /bin/true supervisor";
+    let done = house.set_up(&[replaced], &[("f", "")]).await.unwrap();
+    let (outcome, said) = house.say(&done.image, "cmp /bin/true /.greenroom/supervisor >/dev/null; echo $?", &[]).await;
+    assert_eq!((outcome, said.as_str()), (Outcome::Exited { code: 0 }, "1\n"));
+    house.examine_and_remove(&done.image).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_set_up_is_made_once_and_background_processes_of_it_are_gone() {
     let Some(house) = House::open("python").await else { return };
     let (setup, tar) = house.setup(&["setsid sleep 300 & echo made >>log"], &[("f", "x")]);

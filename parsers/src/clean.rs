@@ -4,6 +4,8 @@ use memchr::{memchr, memchr2, memrchr};
 
 pub(crate) use crate::peel::Peeler;
 
+/// How much of what follows a line tells whether its prefix is one.
+const LOOK_BYTES: usize = 8 << 10;
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
 
@@ -11,7 +13,7 @@ const BEL: u8 = 0x07;
 /// multiplexer puts before every line. Text with nothing to take away is copied once, whole.
 pub(crate) fn append(piece: &[u8], peeler: &mut Peeler, out: &mut String) {
     if memchr2(ESC, b'\r', piece).is_none() {
-        append_peeled(piece, peeler, out);
+        append_plain(piece, peeler, out);
         return;
     }
     let mut plain = Vec::with_capacity(piece.len());
@@ -27,29 +29,66 @@ pub(crate) fn append(piece: &[u8], peeler: &mut Peeler, out: &mut String) {
             plain.push(b'\n');
         }
     }
-    append_peeled(&plain, peeler, out);
+    append_plain(&plain, peeler, out);
 }
 
-fn append_peeled(piece: &[u8], peeler: &mut Peeler, out: &mut String) {
+/// Lines wait until enough follows them, so that what is peeled does not depend on how the text was cut in pieces.
+fn append_plain(piece: &[u8], peeler: &mut Peeler, out: &mut String) {
+    if peeler.ahead.is_empty() {
+        let read = append_peeled(piece, LOOK_BYTES, peeler, out);
+        peeler.ahead.extend_from_slice(&piece[read..]);
+    } else {
+        let mut text = std::mem::take(&mut peeler.ahead);
+        text.extend_from_slice(piece);
+        let read = append_peeled(&text, LOOK_BYTES, peeler, out);
+        text.drain(..read);
+        peeler.ahead = text;
+    }
+}
+
+/// Appends the lines behind whose start at least `look` bytes follow, and answers how many bytes those are.
+fn append_peeled(piece: &[u8], look: usize, peeler: &mut Peeler, out: &mut String) -> usize {
     let (mut copied, mut start) = (0, 0);
     // What is still to be copied runs from `copied`; a line's prefix is left out by copying what is before it.
     let mut kept: Option<Vec<u8>> = None;
-    while start < piece.len() {
+    while start < piece.len() && piece.len() - start >= look {
         let end = memchr(b'\n', &piece[start..]).map_or(piece.len(), |at| start + at + 1);
-        let prefix = peeler.prefix_len(&piece[start..end]);
-        if prefix > 0 {
-            kept.get_or_insert_default().extend_from_slice(&piece[copied..start]);
-            copied = start + prefix;
+        let prefix = peeler.prefix(&piece[start..piece.len().min(start + LOOK_BYTES)]);
+        let streams = &mut peeler.streams;
+        let held_back = match &prefix.name {
+            Some(name) => {
+                streams.holds_back(&piece[start + name.start..start + name.end], &piece[start + prefix.bytes..end])
+            }
+            None => false,
+        };
+        let over = streams.is_full() || prefix.name.is_none() && streams.is_waiting();
+        if prefix.bytes > 0 || over {
+            let kept = kept.get_or_insert_default();
+            kept.extend_from_slice(&piece[copied..start]);
+            copied = if held_back { end } else { start + prefix.bytes };
+            if over {
+                streams.release(kept);
+            }
         }
         start = end;
     }
     match kept {
-        None => append_lossy(piece, out),
+        None => append_lossy(&piece[..start], out),
         Some(mut kept) => {
-            kept.extend_from_slice(&piece[copied..]);
+            kept.extend_from_slice(&piece[copied..start]);
             append_lossy(&kept, out);
         }
     }
+    start
+}
+
+/// Appends all that waited.
+pub(crate) fn finish(peeler: &mut Peeler, out: &mut String) {
+    let text = std::mem::take(&mut peeler.ahead);
+    append_peeled(&text, 0, peeler, out);
+    let mut kept = Vec::new();
+    peeler.streams.release(&mut kept);
+    append_lossy(&kept, out);
 }
 
 fn append_lossy(bytes: &[u8], out: &mut String) {
@@ -115,7 +154,9 @@ mod tests {
 
     fn cleaned(text: &[u8]) -> String {
         let mut out = String::new();
-        append(text, &mut Peeler::default(), &mut out);
+        let mut peeler = Peeler::default();
+        append(text, &mut peeler, &mut out);
+        finish(&mut peeler, &mut out);
         out
     }
 

@@ -101,6 +101,8 @@ impl Parser {
         if in_mid_line {
             self.end_line();
         }
+        clean::finish(&mut self.peeler, self.window.text_mut());
+        self.index();
         self.read(More::No);
         if in_mid_line {
             self.judge_last_line();

@@ -1,16 +1,33 @@
 //! Prefixes that are not the tool's own: CI timestamps, compose's service names, BuildKit's steps, a logger's `[INFO] `.
 
+mod streams;
+mod tag;
+
+pub(crate) use streams::Streams;
+
 /// Measures the prefix of each line; remembers whose `[INFO] ` it is.
 #[derive(Default)]
 pub(crate) struct Peeler {
-    info: Info,
+    levels: Levels,
+    tags: tag::Tags,
     /// Where the last line had the bar after a name without a number.
     bar: Option<usize>,
+    pub(crate) streams: Streams,
+    /// Text that waits for what follows it.
+    pub(crate) ahead: Vec<u8>,
+}
+
+/// What stands before a line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    pub(crate) bytes: usize,
+    /// Where the name of the service it is from stands.
+    pub(crate) name: Option<std::ops::Range<usize>>,
 }
 
 /// Maven tags its own lines so, and its reader needs the tag; a wrapper around another tool tags them all.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Info {
+enum Levels {
     #[default]
     Unseen,
     Wrapper,
@@ -19,54 +36,58 @@ enum Info {
 
 /// A timestamp, a service and a logger may stand before one line.
 const LAYERS_MAX: usize = 4;
+/// Maven's ruler.
+const MAVEN_RULE_CHARS: usize = 72;
+const LEVEL_TAGS: &[&[u8]] = &[b"[INFO] ", b"[ERROR] ", b"[WARNING] ", b"[WARN] ", b"[DEBUG] "];
 
 impl Peeler {
-    pub(crate) fn prefix_len(&mut self, line: &[u8]) -> usize {
-        let mut at = 0;
+    /// `text` starts with the line in question; what follows helps to tell.
+    pub(crate) fn prefix(&mut self, text: &[u8]) -> Prefix {
+        let mut prefix = Prefix::default();
         for _ in 0..LAYERS_MAX {
-            let rest = &line[at..];
+            let rest = &text[prefix.bytes..];
             let layer = match rest.first() {
                 Some(b'0'..=b'9') => timestamp(rest),
-                Some(b'[') => self.bracket(rest),
+                Some(b'[') => self.bracket(text, prefix.bytes),
                 Some(b'#') => buildkit(rest),
-                Some(b'a'..=b'z' | b'A'..=b'Z') => self.compose(rest),
-                Some(_) | None => 0,
+                Some(b'a'..=b'z' | b'A'..=b'Z' | b'@') => 0,
+                // Only Ant's tags are indented.
+                Some(b' ') if rest.iter().take(12).find(|b| **b != b' ') == Some(&b'[') => 0,
+                Some(_) | None => break,
             };
-            if layer == 0 {
+            if layer > 0 {
+                prefix.bytes += layer;
+                continue;
+            }
+            // Names are asked about once: what follows one is the service's own.
+            if prefix.name.is_some() {
                 break;
             }
-            at += layer;
+            let named = match self.compose(rest) {
+                0 => self.tags.len(text, prefix.bytes),
+                length => length,
+            };
+            if named == 0 {
+                break;
+            }
+            prefix.name = Some(prefix.bytes..prefix.bytes + named);
+            prefix.bytes += named;
         }
-        at
+        prefix
     }
 
-    fn bracket(&mut self, line: &[u8]) -> usize {
+    fn bracket(&mut self, text: &[u8], skip: usize) -> usize {
+        let line = &text[skip..];
         if line.get(1).is_some_and(u8::is_ascii_digit) {
             let stamp = clock_or_date(&line[1..]);
             let end = 1 + stamp;
             return if stamp > 0 && line.get(end) == Some(&b']') { blank_after(line, end + 1) } else { 0 };
         }
-        const TAGS: &[&[u8]] = &[b"[ERROR] ", b"[WARNING] ", b"[WARN] ", b"[DEBUG] "];
-        if self.info == Info::Wrapper
-            && let Some(tag) = TAGS.iter().find(|tag| line.starts_with(tag))
-        {
-            return tag.len();
+        let Some(tag) = level_tag(line) else { return 0 };
+        if self.levels == Levels::Unseen {
+            self.levels = whose_levels(text, skip);
         }
-        let Some(rest) = line.strip_prefix(b"[INFO] ") else { return 0 };
-        if self.info == Info::Unseen {
-            const MAVEN: &[&[u8]] = &[
-                b"Scanning for projects",
-                b"-----",
-                b"Error stacktraces",
-                b"Building ",
-                b"Reactor ",
-                b"BUILD ",
-                b"---",
-            ];
-            let own = rest.trim_ascii().is_empty() || MAVEN.iter().any(|words| rest.starts_with(words));
-            self.info = if own { Info::Own } else { Info::Wrapper };
-        }
-        if self.info == Info::Wrapper { line.len() - rest.len() } else { 0 }
+        if self.levels == Levels::Wrapper { tag } else { 0 }
     }
 
     /// `web-1  | `, `web_1 | `, foreman's `web.1 | `: a name that ends with a number. Names without one are told by the
@@ -78,7 +99,7 @@ impl Peeler {
         let blanks = line[name..].iter().take_while(|b| **b == b' ').count();
         let bar = name + blanks;
         let last = self.bar.take();
-        if blanks == 0 || line.get(bar) != Some(&b'|') {
+        if name == 0 || !line[0].is_ascii_alphabetic() || blanks == 0 || line.get(bar) != Some(&b'|') {
             return 0;
         }
         let end = blank_after(line, bar + 1);
@@ -89,6 +110,78 @@ impl Peeler {
         }
         let padded = blanks > 1 && !line[..name].iter().any(u8::is_ascii_uppercase);
         if numbered || padded || last == Some(bar) { end } else { 0 }
+    }
+}
+
+/// `error:` and `warning:` as tools write them themselves.
+fn has_severity(line: &[u8]) -> bool {
+    [b": error".as_slice(), b": warning", b"error: ", b"warning: ", b"error["]
+        .iter()
+        .any(|word| memchr::memmem::find(&line[..line.len().min(400)], word).is_some())
+}
+
+/// Length of a logger's tag; nothing need follow it.
+fn level_tag(line: &[u8]) -> Option<usize> {
+    LEVEL_TAGS.iter().find_map(|tag| {
+        if line.starts_with(tag) {
+            return Some(tag.len());
+        }
+        let bare = tag.trim_ascii_end();
+        (line.starts_with(bare) && matches!(line.get(bare.len()), Some(b'\n') | None)).then_some(bare.len())
+    })
+}
+
+/// Words that only Maven or a checker with such tags writes behind one.
+fn whose_levels(text: &[u8], skip: usize) -> Levels {
+    const STARTS: &[&str] = &[
+        "Scanning for projects",
+        "--- ",
+        "Error stacktraces",
+        "Building ",
+        "Reactor ",
+        "BUILD ",
+        "Running ",
+        "Tests run:",
+        "Total time:",
+        "Finished at:",
+        "COMPILATION ERROR",
+        "Failed to execute goal",
+        "-> [Help",
+        "Results:",
+        " T E S T S",
+        "Nothing to compile",
+        "Changes detected",
+        "Compiling ",
+        "Deleting ",
+        "Copying ",
+        "There are ",
+    ];
+    let (mut tagged, mut severities) = (0, false);
+    for line in text.split(|b| *b == b'\n') {
+        let line = line.get(skip..).unwrap_or(&[]);
+        let Some(rest) = level_tag(line).map(|tag| &line[tag..]) else { continue };
+        tagged += 1;
+        severities |= has_severity(rest);
+        let rule = rest.len() == MAVEN_RULE_CHARS && rest.iter().all(|b| *b == b'-')
+            || rest.starts_with(b"-----") && memchr::memmem::find(rest, b"< ").is_some();
+        let own = rule || STARTS.iter().any(|words| rest.starts_with(words.as_bytes()));
+        let in_brackets =
+            memchr::memmem::find(rest, b":[").is_some_and(|at| rest.get(at + 2).is_some_and(u8::is_ascii_digit));
+        // Checkstyle: `[ERROR] A.java:1:2: message [RuleName]`
+        let rule = rest.strip_suffix(b"]").and_then(|rest| rest.rsplit(|b| *b == b'[').next());
+        let named = rule.is_some_and(|rule| {
+            rule.first().is_some_and(u8::is_ascii_uppercase)
+                && rule.iter().all(u8::is_ascii_alphanumeric)
+                && rule.iter().any(u8::is_ascii_lowercase)
+        });
+        if own || in_brackets || named {
+            return Levels::Own;
+        }
+    }
+    match tagged {
+        // One line alone tells nothing, unless the tool's own words follow the tag.
+        0 | 1 if !severities => Levels::Unseen,
+        _ => Levels::Wrapper,
     }
 }
 
@@ -160,8 +253,11 @@ fn buildkit(line: &[u8]) -> usize {
 mod tests {
     use super::*;
 
+    /// The first line of three that have the same prefix.
     fn peeled(line: &str) -> &str {
-        &line[Peeler::default().prefix_len(line.as_bytes())..]
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let text = format!("{line}\n{line}\n{line}\n");
+        &line[Peeler::default().prefix(text.as_bytes()).bytes..]
     }
 
     #[test]
@@ -178,6 +274,9 @@ mod tests {
             "web     | ",
             "#12 0.345 ",
             "[INFO] ",
+            "[ERROR] ",
+            "api | ",
+            "2026-01-02T03:04:05Z web:build: ",
         ] {
             let line = format!("{prefix}  a.c:1:2: error: x");
             assert_eq!(peeled(&line), "  a.c:1:2: error: x", "{prefix}");
@@ -185,13 +284,25 @@ mod tests {
         for line in
             ["12 | code", "a | b", "#12 DONE 0.1s", "#include <a>", "12:30", "[INFO] BUILD SUCCESS", "[1/2] x.o"]
         {
-            assert_eq!(peeled(line), line);
+            let text = format!("{line}\nother\nlines\n");
+            assert_eq!(Peeler::default().prefix(text.as_bytes()).bytes, 0, "{line}");
         }
     }
 
     #[test]
     fn an_empty_line_keeps_its_newline() {
-        assert_eq!(peeled("2026-01-02T03:04:05Z\n"), "\n");
-        assert_eq!(peeled("web-1 | \n"), "\n");
+        for line in ["2026-01-02T03:04:05Z", "web-1 | ", "web-1 |"] {
+            let text = format!("{line}\nnext\n");
+            assert_eq!(Peeler::default().prefix(text.as_bytes()).bytes, line.len(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_build_tool_and_a_checker_keep_the_tags_that_are_their_own() {
+        for own in ["[ERROR] App.java:[3,4] x", "[ERROR] A.java:1:2: Bad. [JavadocMethod]", "[INFO] Running a.B"] {
+            let text = format!("[ERROR] first\n{own}\n[ERROR] x\n");
+            assert_eq!(Peeler::default().prefix(text.as_bytes()).bytes, 0, "{own}");
+        }
+        assert_eq!(Peeler::default().prefix(b"[ERROR] alone\nnext\n").bytes, 0);
     }
 }

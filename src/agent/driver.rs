@@ -2,12 +2,14 @@
 //!
 //! Every event is committed to the store before it is applied; nothing is acted on that is not committed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::capture::capture;
+use super::install::network_events;
 use super::{RunState, Step};
 use crate::context;
 use crate::error::{Error, ExitCode, Result};
@@ -16,13 +18,14 @@ use crate::feedback::Delta;
 use crate::id::{CallToken, RunId};
 use crate::message::{ToolUse, Usage};
 use crate::model::{Model, ModelError};
-use crate::sandbox::{AGENT_UID, Launcher, Sandbox, SandboxError, SandboxSpec};
+use crate::network::Traffic;
+use crate::sandbox::{AGENT_UID, Installer, Launcher, Sandbox, SandboxError, SandboxSpec};
 use crate::snapshot::change::created;
 use crate::snapshot::pack::tar_stream;
 use crate::snapshot::{Manifest, TreePath};
 use crate::store::Store;
 use crate::task::Task;
-use crate::tools::{self, ToolCall, ToolContext, ToolFailure, run_checks};
+use crate::tools::{self, ToolCall, ToolContext, ToolFailure, install, run_checks};
 use crate::verify::verify;
 
 /// What a run is made of. Everything in it comes from the operator.
@@ -34,6 +37,10 @@ pub struct Parts {
     /// The tree as copied in; its contents are in the store.
     pub pristine: Arc<Manifest>,
     pub settings: Settings,
+    /// What the set-up before the run asked of the network.
+    pub traffic: Traffic,
+    /// `None` where the operator does not let the agent install anything.
+    pub installer: Option<Installer>,
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +99,10 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
     let mut run = Run { parts, state, sandbox: None, observer, began: Instant::now() };
     run.parts.store.append(&started).map_err(store_failed)?;
     run.observer.event(&started, &run.state);
+    let traffic = std::mem::take(&mut run.parts.traffic);
+    for event in network_events(None, &traffic.requests, traffic.left_out) {
+        run.commit(event).map_err(failed)?;
+    }
     let ended = run.until_done(&stop).await;
     let stopped = match run.sandbox.take() {
         Some(sandbox) => sandbox.stop().await,
@@ -102,10 +113,10 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
     Ok(run.state)
 }
 
-struct Run<'a> {
-    parts: Parts,
-    state: RunState,
-    sandbox: Option<Box<dyn Sandbox>>,
+pub(super) struct Run<'a> {
+    pub(super) parts: Parts,
+    pub(super) state: RunState,
+    pub(super) sandbox: Option<Box<dyn Sandbox>>,
     observer: &'a mut dyn Observer,
     began: Instant,
 }
@@ -142,6 +153,10 @@ impl Run<'_> {
             Step::RunBaseline => self.run_baseline().await,
             Step::CallModel { turn } => self.call_model(turn).await,
             Step::CallTool { token, call } => self.call_tool(token, call).await,
+            Step::InstallUnknown { token } => {
+                let result = Box::new(install::unknown());
+                self.commit(Event::ToolCallFinished { token, result, elapsed_ms: 0 })
+            }
             Step::CaptureTree => self.capture_tree().await,
             Step::Verify => self.verify(stop).await,
             Step::Finish(outcome) => {
@@ -153,7 +168,7 @@ impl Run<'_> {
     }
 
     /// Committed, then applied, then shown.
-    fn commit(&mut self, event: Event) -> Result<(), ToolFailure> {
+    pub(super) fn commit(&mut self, event: Event) -> Result<(), ToolFailure> {
         self.parts.store.append(&event)?;
         self.state.apply(&event);
         self.observer.event(&event, &self.state);
@@ -198,10 +213,7 @@ impl Run<'_> {
         let checks = run_checks(sandbox, store.as_ref(), &checks, BASELINE_TOKEN, timeout).await?;
         let after = sandbox.walk().await?;
         // What set-up left beside the tree is no work of the agent's either.
-        let pristine = &self.parts.pristine;
-        let holds_known =
-            |path: &TreePath| pristine.entries.keys().any(|known| known.ancestors().any(|above| above == *path));
-        let set_up = created(pristine, &before).into_iter().filter(|path| !holds_known(path));
+        let set_up = made_beside(&self.parts.pristine, &before);
         let build_output = created(&before, &after).into_iter().chain(set_up).collect();
         self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms: millis(began.elapsed()) })
     }
@@ -256,6 +268,7 @@ impl Run<'_> {
         let began = Instant::now();
         let result = match parsed {
             Err(refusal) => ToolOutcome::refused(refusal),
+            Ok(ToolCall::Install(args)) => self.install(token, &args).await?,
             Ok(tool) => {
                 let delta = delta(&self.state);
                 let store = self.parts.store.clone();
@@ -315,7 +328,13 @@ impl Run<'_> {
     }
 }
 
-fn tree_stream(store: &Arc<dyn Store>, manifest: Arc<Manifest>) -> crate::sandbox::TarStream {
+/// Paths that are there beside a tree, without folders that hold some of it.
+pub(super) fn made_beside(tree: &Manifest, there: &Manifest) -> BTreeSet<TreePath> {
+    let holds_known = |path: &TreePath| tree.entries.keys().any(|known| known.ancestors().any(|above| above == *path));
+    created(tree, there).into_iter().filter(|path| !holds_known(path)).collect()
+}
+
+pub(super) fn tree_stream(store: &Arc<dyn Store>, manifest: Arc<Manifest>) -> crate::sandbox::TarStream {
     let store = store.clone();
     tar_stream(manifest, Arc::new(move |id: &crate::id::BlobId| store.blob(id)), AGENT_UID, AGENT_UID)
 }
@@ -342,7 +361,8 @@ fn with_ids(mut response: crate::message::ModelResponse, turn: u64) -> crate::me
 
 /// The argument that says most: the command, the path, the pattern.
 fn detail(call: &ToolUse) -> String {
-    let text = ["command", "path", "pattern", "summary"].iter().find_map(|key| call.input.get(key)?.as_str());
+    let text =
+        ["command", "path", "pattern", "manager", "summary"].iter().find_map(|key| call.input.get(key)?.as_str());
     let line = text.unwrap_or_default().lines().next().unwrap_or_default();
     line.chars().take(DETAIL_CHARS_MAX).collect()
 }
@@ -351,7 +371,7 @@ fn millis(duration: Duration) -> u64 {
     duration.as_millis() as u64
 }
 
-fn no_sandbox() -> SandboxError {
+pub(super) fn no_sandbox() -> SandboxError {
     SandboxError::Lost { detail: "there is none".into() }
 }
 

@@ -3,6 +3,7 @@
 mod capture;
 mod driver;
 pub mod history;
+mod install;
 mod limits;
 mod state;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus};
 use crate::feedback;
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{Block, Message, ModelResponse, Role, StopReason, ToolUse};
+use crate::network::{INSTALL, Install, InstalledPackage, Manager};
 use crate::shell::ShellState;
 use crate::snapshot::TreePath;
 use crate::task::{CheckResult, Task};
@@ -35,6 +36,8 @@ pub struct RunState {
     pub runtime: Option<String>,
     /// What its sandbox goes without, because the operator accepted that.
     pub weaker: Vec<String>,
+    /// Of the image that sandboxes of this run start from now.
+    pub image_digest: Option<String>,
     pub container: Option<String>,
     pub pristine: Option<BlobId>,
     /// Turns after the opening message, oldest first.
@@ -55,6 +58,8 @@ pub struct RunState {
     pub workspace: Option<BlobId>,
     /// Where the agent's next command begins.
     pub shell: ShellState,
+    /// What the agent had installed, install by install.
+    pub installs: Vec<(Manager, Vec<InstalledPackage>)>,
     /// The agent's own words on what it did.
     pub summary: Option<String>,
     /// Committed tool calls.
@@ -111,6 +116,10 @@ pub enum Step {
         token: CallToken,
         call: ToolUse,
     },
+    /// An install that an earlier runner began and that nobody saw end: it is not made again.
+    InstallUnknown {
+        token: CallToken,
+    },
     CaptureTree,
     Verify,
     Finish(RunOutcome),
@@ -149,6 +158,8 @@ impl RunState {
             image: None,
             runtime: None,
             weaker: Vec::new(),
+            image_digest: None,
+            installs: Vec::new(),
             container: None,
             pristine: pristine.clone(),
             transcript: Vec::new(),
@@ -197,6 +208,7 @@ impl RunState {
                 None => Step::CallModel { turn: self.turns + 1 },
             },
             Phase::InTool(token) => match self.pending.front() {
+                Some(call) if call.name == INSTALL => Step::InstallUnknown { token: *token },
                 Some(call) => Step::CallTool { token: *token, call: call.clone() },
                 None => Step::CallModel { turn: self.turns + 1 },
             },
@@ -210,9 +222,11 @@ impl RunState {
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::RunStarted { .. } => {}
-            Event::SandboxStarted { container, image, pristine, runtime, weaker, .. } => {
+            Event::NetworkUsed { .. } => {}
+            Event::SandboxStarted { container, image, image_digest, pristine, runtime, weaker, .. } => {
                 self.runtime.clone_from(runtime);
                 self.weaker.clone_from(weaker);
+                self.image_digest = Some(image_digest.clone());
                 self.container = Some(container.clone());
                 self.image = Some(image.clone());
                 self.pristine = Some(pristine.clone());
@@ -273,6 +287,9 @@ impl RunState {
                 self.build_output.extend(result.build_output.iter().cloned());
                 if let Some(shell) = &result.shell {
                     self.shell = shell.clone();
+                }
+                if let Some(install) = &result.installed {
+                    self.take_install(install);
                 }
                 if let Some(call) = self.pending.pop_front() {
                     self.results.push(Block::ToolResult {
@@ -406,6 +423,30 @@ impl RunState {
         };
     }
 
+    fn take_install(&mut self, install: &Install) {
+        self.image = Some(install.image.clone());
+        self.image_digest = Some(install.image_digest.clone());
+        self.container = Some(install.container.clone());
+        self.installs.push((install.manager, install.packages.clone()));
+    }
+
+    /// ` with X 1.0 (pip) installed`, or nothing: what a verdict in a clean container depends on beside the tree.
+    fn added_packages(&self) -> String {
+        const SHOWN_MAX: usize = 8;
+        let all: Vec<String> = self
+            .installs
+            .iter()
+            .flat_map(|(manager, packages)| {
+                packages.iter().map(move |p| format!("{} {} ({manager})", p.name, p.version))
+            })
+            .collect();
+        match all.len() {
+            0 => String::new(),
+            1..=SHOWN_MAX => format!(" with {} installed", all.join(", ")),
+            count => format!(" with {} and {} more packages installed", all[..SHOWN_MAX].join(", "), count - SHOWN_MAX),
+        }
+    }
+
     fn note_checks(&mut self, checks: &[CheckResult]) {
         self.findings = checks.iter().find(|check| !check.passed()).map(|check| Arc::new(check.report.clone()));
         self.last_checks = Some(checks.to_vec());
@@ -501,7 +542,12 @@ impl RunState {
         let missing: Vec<&str> =
             checks.iter().filter(|check| !check.passed()).map(|check| check.check.command.as_str()).collect();
         if missing.is_empty() {
-            let reason = format!("{} of {} checks pass in a clean container", checks.len(), checks.len());
+            let reason = format!(
+                "{} of {} checks pass in a clean container{}",
+                checks.len(),
+                checks.len(),
+                self.added_packages()
+            );
             self.phase = Phase::Finish(RunOutcome { status: RunStatus::Verified, reason });
             return;
         }

@@ -7,6 +7,7 @@ use super::{RunState, Step};
 use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus, ToolOutcome};
 use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{Block, ModelResponse, Role, StopReason, ToolUse, Usage};
+use crate::network::{Install, InstalledPackage, Manager};
 use crate::snapshot::TreePath;
 use crate::task::{Check, CheckResult, Outcome, Task};
 
@@ -296,4 +297,46 @@ fn the_fold_of_every_prefix_decides_the_same_as_the_live_run() {
         let replayed = RunState::replay(&events[..=cut]).expect("replays");
         assert_eq!(format!("{replayed:?}"), format!("{live:?}"), "after {cut} events");
     }
+}
+
+#[test]
+fn an_install_that_nobody_saw_end_is_not_made_again() {
+    let mut state = ready(Limits::default());
+    answer(&mut state, &["install", "bash"], StopReason::ToolUse);
+    let Step::CallTool { token, call } = state.next() else { panic!("{:?}", state.next()) };
+    state.apply(&Event::ToolCallStarted { token, call });
+    assert_eq!(state.next(), Step::InstallUnknown { token });
+    let result = ToolOutcome { effect_unknown: true, ..ToolOutcome::default() };
+    state.apply(&Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: 0 });
+    // Any other call can be made again: it reached nothing but its sandbox.
+    let Step::CallTool { token, call } = state.next() else { panic!("{:?}", state.next()) };
+    assert_eq!(call.name, "bash");
+    state.apply(&Event::ToolCallStarted { token, call: call.clone() });
+    assert_eq!(state.next(), Step::CallTool { token, call });
+}
+
+#[test]
+fn what_was_installed_is_where_the_run_goes_on_and_stands_in_its_verdict() {
+    let mut state = ready(Limits::default());
+    answer(&mut state, &["install", "submit"], StopReason::ToolUse);
+    let package = InstalledPackage { name: "six".into(), version: "1.16.0".into(), hash: None };
+    let install = Install {
+        manager: Manager::Pip,
+        asked: vec!["six".into()],
+        packages: vec![package],
+        image: "python".into(),
+        image_digest: "sha256:1".into(),
+        container: "d".into(),
+    };
+    finish_tool(
+        &mut state,
+        ToolOutcome { installed: Some(Box::new(install)), may_write: true, ..ToolOutcome::default() },
+    );
+    assert_eq!((state.container.as_deref(), state.image_digest.as_deref()), (Some("d"), Some("sha256:1")));
+    finish_tool(&mut state, ToolOutcome { submitted: Some(String::new()), ..ToolOutcome::default() });
+    let (tree, patch) = (BlobId::of(b"t"), BlobId::of(b"p"));
+    state.apply(&Event::TreeCaptured { tree, patch, files_changed: vec![], workspace: None, artifacts_left_out: 0 });
+    state.apply(&Event::VerificationFinished { checks: vec![check(0)], elapsed_ms: 1 });
+    let Step::Finish(outcome) = state.next() else { panic!("{:?}", state.next()) };
+    assert_eq!(outcome.reason, "1 of 1 checks pass in a clean container with six 1.16.0 (pip) installed");
 }

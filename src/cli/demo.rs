@@ -70,6 +70,7 @@ async fn one(task: &TaskFolder, context: &mut Context, interrupt: &Interrupt) ->
     let job = Job {
         config,
         sandbox: SandboxArgs::default(),
+        install: false,
         instruction: task.instruction.clone(),
         checks: task.checks.clone(),
         model: cure(task)?,

@@ -83,19 +83,8 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
         let blobs = blobs.clone();
         move |id: &crate::id::BlobId| blobs.get(id)
     };
-    let commands = &args.sandbox.setup;
-    let image = interrupt
-        .or_stop(set_up::image(
-            &engine,
-            &paths,
-            &config,
-            commands,
-            &prepared,
-            &copied.manifest,
-            Arc::new(read),
-            context,
-        ))
-        .await?;
+    let setup = set_up::plan(&paths, &config, &args.sandbox.setup, &prepared, &copied.manifest);
+    let (image, _) = interrupt.or_stop(set_up::image(&engine, &paths, &setup, Arc::new(read), context)).await?;
     let env = prepare::environment(prepared.env, &config.env);
     let spec = SandboxSpec { run: run.clone(), image: image.clone(), limits: config.resources, env, data };
     let tree = tree(copied.manifest, blobs);

@@ -24,6 +24,9 @@ pub(super) struct Plan {
     /// Commands that were run before, as root, with a reduced network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) setup: Vec<String>,
+    /// Whether the agent may have packages installed in mid-run.
+    #[serde(default)]
+    pub(super) install: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) runtime: Option<String>,
     /// Confinements that the operator gave up by name.

@@ -22,6 +22,7 @@ use crate::model::Model;
 use crate::output::human::style::{DIM, RESET};
 use crate::output::jsonl::{ErrorLine, RunResult};
 use crate::output::summary;
+use crate::sandbox::Installer;
 use crate::store::{RunStore, Store};
 use crate::task::Task;
 
@@ -63,6 +64,9 @@ pub struct RunArgs {
     /// Time one check may take
     #[arg(long, value_name = "T", env = "GREENROOM_CHECK_TIMEOUT", value_parser = values::duration)]
     check_timeout: Option<Duration>,
+    /// Let the agent have packages installed in mid-run, from where package managers fetch and nowhere else
+    #[arg(long, env = "GREENROOM_INSTALL")]
+    install: bool,
     #[command(flatten)]
     sandbox: SandboxArgs,
     #[command(flatten)]
@@ -96,6 +100,8 @@ pub struct SandboxArgs {
 pub(super) struct Job {
     pub(super) config: RunConfig,
     pub(super) sandbox: SandboxArgs,
+    /// Whether the agent may have packages installed.
+    pub(super) install: bool,
     pub(super) instruction: Option<String>,
     /// Empty: the repository's own.
     pub(super) checks: Vec<String>,
@@ -160,7 +166,7 @@ fn resolve(args: RunArgs, context: &Context) -> Result<Job> {
     };
     let model = engine::model(config.model.as_deref())?;
     let format = args.format.format();
-    Ok(Job { config, sandbox: args.sandbox, instruction, checks, model, format })
+    Ok(Job { config, sandbox: args.sandbox, install: args.install, instruction, checks, model, format })
 }
 
 /// The user's words; from stdin only where `-` asks for it.
@@ -221,7 +227,7 @@ struct Seen {
 }
 
 async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &mut Seen) -> Result<()> {
-    let Job { config, sandbox, instruction, checks, model, format } = job;
+    let Job { config, sandbox, install, instruction, checks, model, format } = job;
     let paths = context.paths()?;
     let (image_name, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
     context.printer.note(&format!("{DIM}model{RESET}  {}", model.id()))?;
@@ -236,9 +242,8 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         let blobs = prepare::shared_blobs(&paths.state)?;
         move |id: &BlobId| blobs.get(id)
     };
-    let image =
-        set_up::image(&engine, &paths, &config, &sandbox.setup, &prepared, &copied.manifest, Arc::new(read), context)
-            .await?;
+    let setup = set_up::plan(&paths, &config, &sandbox.setup, &prepared, &copied.manifest);
+    let (image, traffic) = interrupt.or_stop(set_up::image(&engine, &paths, &setup, Arc::new(read), context)).await?;
     // Last, so that what cannot begin leaves no run behind.
     let run = RunId::generate();
     let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
@@ -252,6 +257,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         setup: sandbox.setup.clone(),
         runtime: sandbox.confine.runtime.clone(),
         weaker: sandbox.confine.weaker(),
+        install,
     };
     let spec = plan.spec(&run);
     let settings = Settings {
@@ -268,6 +274,8 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         spec,
         pristine: Arc::new(copied.manifest),
         settings,
+        traffic,
+        installer: install.then(|| Installer::new(engine.docker_launcher(&paths.state), setup)),
     };
     let mut watch = Watch::new(&mut context.printer, format, interrupt.stop.clone());
     let driven = interrupt.or_now(agent::drive(parts, &mut watch, interrupt.stop.clone())).await;

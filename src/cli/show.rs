@@ -1,5 +1,7 @@
 //! `greenroom show RUN`: what happened in a run, step by step, from its journal alone.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use greenroom_parsers::Report;
 
@@ -7,6 +9,7 @@ use super::{Context, Format, FormatArgs, Past};
 use crate::error::{ExitCode, Result};
 use crate::event::{Event, ToolOutcome};
 use crate::feedback::findings;
+use crate::network::{InstalledPackage, Manager, ProxyRecord};
 use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET};
 use crate::output::jsonl::EventLine;
 use crate::output::report::verdict_line;
@@ -54,6 +57,7 @@ pub fn event(event: &Event) -> Option<String> {
             let task = task.instruction.as_deref().unwrap_or("make the checks pass");
             Some(format!("{BOLD}{task}{RESET}\n{DIM}in{RESET} {repo} {DIM}by{RESET} {model}"))
         }
+        Event::NetworkUsed { requests, left_out, .. } => Some(network(requests, *left_out)),
         Event::SandboxStarted { image, files, bytes, .. } => {
             Some(format!("{DIM}sandbox{RESET} from {image}, {files} files ({} KiB) copied in", bytes.div_ceil(1024)))
         }
@@ -68,7 +72,8 @@ pub fn event(event: &Event) -> Option<String> {
             Some(format!("{DIM}turn {turn}{RESET} {RED}no answer{RESET}: {detail}"))
         }
         Event::ToolCallStarted { token, call } => {
-            let argument = ["command", "path", "pattern"].iter().find_map(|key| call.input.get(key)?.as_str());
+            let argument =
+                ["command", "path", "pattern", "manager"].iter().find_map(|key| call.input.get(key)?.as_str());
             let argument = argument.unwrap_or_default().lines().next().unwrap_or_default();
             let line = format!("{DIM}step {}{RESET} {BOLD}{}{RESET} {}", token.0 + 1, call.name, shorten(argument));
             Some(line.trim_end().to_owned())
@@ -91,6 +96,9 @@ fn tool_result(result: &ToolOutcome) -> Option<String> {
     if let Some(checks) = &result.checks {
         return Some(checks_text("checks", checks));
     }
+    if let Some(install) = &result.installed {
+        return Some(installed(install.manager, &install.packages));
+    }
     if result.is_error {
         return Some(format!(
             "    {RED}refused{RESET}: {}",
@@ -99,6 +107,52 @@ fn tool_result(result: &ToolOutcome) -> Option<String> {
     }
     let outcome = result.outcome.filter(|outcome| !outcome.succeeded())?;
     Some(format!("    {RED}{outcome}{RESET}"))
+}
+
+/// What went out and came in, host by host, and everything that was not served.
+fn network(requests: &[ProxyRecord], left_out: u64) -> String {
+    const COMPLAINTS_MAX: usize = 8;
+    let mut hosts: BTreeMap<String, (u64, u64, u64)> = BTreeMap::new();
+    let mut complaints = Vec::new();
+    for request in requests {
+        match request.complaint() {
+            Some(complaint) if !complaints.contains(&complaint) => complaints.push(complaint),
+            Some(_) => {}
+            None => {
+                let (count, up, down) = hosts.entry(format!("{}:{}", request.host, request.port)).or_default();
+                (*count, *up, *down) = (*count + 1, *up + request.bytes_up, *down + request.bytes_down);
+            }
+        }
+    }
+    let kib = |bytes: &u64| bytes.div_ceil(1024);
+    let mut text = format!("{DIM}network{RESET} {} through the proxy", plural(requests.len(), "request"));
+    for (host, (count, up, down)) in &hosts {
+        let count = plural(*count as usize, "request");
+        text.push_str(&format!("\n    {host} {DIM}{count}, {} KiB out, {} KiB in{RESET}", kib(up), kib(down)));
+    }
+    for complaint in complaints.iter().take(COMPLAINTS_MAX) {
+        text.push_str(&format!("\n    {RED}not served{RESET}: {}", shorten(complaint)));
+    }
+    let more = left_out + complaints.len().saturating_sub(COMPLAINTS_MAX) as u64;
+    if more > 0 {
+        text.push_str(&format!("\n    {DIM}and {more} more{RESET}"));
+    }
+    text
+}
+
+fn installed(manager: Manager, packages: &[InstalledPackage]) -> String {
+    const SHOWN_MAX: usize = 12;
+    let shown: Vec<String> =
+        packages.iter().take(SHOWN_MAX).map(|package| format!("{} {}", package.name, package.version)).collect();
+    let more = match packages.len().saturating_sub(SHOWN_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("    {GREEN}installed{RESET} with {manager}: {}{more}", shown.join(", "))
+}
+
+fn plural(count: usize, name: &str) -> String {
+    if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") }
 }
 
 fn checks_text(name: &str, checks: &[CheckResult]) -> String {

@@ -38,7 +38,7 @@ pub use docker::{DockerLauncher, LEASE};
 pub use fork::FORKS_MAX;
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
 pub use reap::{UNSTARTED_MAX, reap};
-pub use setup::{SetUp, Setup, SetupError, mirrors, operator_list};
+pub use setup::{Installed, Installer, SetUp, Setup, SetupError, Wanted, mirrors, operator_list};
 pub use toolchain::{TOOLCHAINS, Toolchain, certificate_bundle};
 
 /// Where the workspace is inside every sandbox.

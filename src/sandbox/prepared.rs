@@ -143,6 +143,21 @@ fn additions(passwd: Option<Vec<u8>>, group: Option<Vec<u8>>) -> std::io::Result
     archive.into_inner()
 }
 
+/// PID 1 alone, as [`ensure`] put it there.
+pub(super) fn supervisor() -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_mode(0o755);
+    header.set_size(0);
+    archive.append_data(&mut header, ".greenroom/", std::io::empty())?;
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o555);
+    header.set_size(SUPERVISOR_BINARY.len() as u64);
+    archive.append_data(&mut header, SUPERVISOR.trim_start_matches('/'), SUPERVISOR_BINARY)?;
+    archive.into_inner()
+}
+
 /// A user file with our line; `None` where nothing must be changed: our number is taken, or there is no such file.
 fn with_line(content: Option<Vec<u8>>, line: &str) -> Option<Vec<u8>> {
     let mut content = content?;

@@ -5,10 +5,12 @@
 //! each sandbox brings its own tree, and what set-up made beside it (`node_modules`, `.venv`, `target`) is kept. A file
 //! of the repository that set-up changed is therefore back as it was.
 //!
-//! The agent's `install` tool is to call the same [`Setup`]: same image, one more command, the patched manifests as its
-//! tree; the records say which network effect to write down.
+//! The agent's `install` tool goes the same way ([`Installer`]): the image of its run, one more command, and the tree with
+//! the manifests as the run left them.
 
 mod chamber;
+mod install;
+mod inventory;
 mod phase;
 mod presets;
 
@@ -22,11 +24,13 @@ use super::{
     prepared,
 };
 use crate::id::RunId;
+use crate::network::Traffic;
 use crate::sandbox::proxy::{AllowList, Entry, Origin, Proxy, ProxyLimits, ProxyRecord, Target, Verdict};
 use crate::snapshot::{Entry as TreeEntry, Manifest};
 use crate::task::Outcome;
 use chamber::Chamber;
 
+pub use install::{Installed, Installer, Wanted};
 pub use phase::mirrors;
 
 /// Where the way out begins, inside.
@@ -39,6 +43,7 @@ const FINISH_MAX: Duration = Duration::from_secs(10 * 60);
 const COMPLAINTS_MAX: usize = 8;
 
 /// What to set up. Everything but the tree comes from the operator.
+#[derive(Clone)]
 pub struct Setup {
     pub run: RunId,
     pub image: PreparedImage,
@@ -63,6 +68,8 @@ pub struct SetUp {
     pub image: ImageRef,
     /// Every request that left the container, refused ones too. Empty where the image was there already.
     pub requests: Vec<ProxyRecord>,
+    /// Requests beyond the limit of records.
+    pub left_out: u64,
     pub reused: bool,
 }
 
@@ -79,6 +86,7 @@ pub enum SetupError {
         /// What the proxy refused it, and why, one sentence each.
         complaints: Vec<String>,
         requests: Vec<ProxyRecord>,
+        left_out: u64,
     },
 }
 
@@ -97,38 +105,41 @@ impl DockerLauncher {
         if let Some(found) = inspect(&self.engine, &format!("{}:{tag}", prepared::REPOSITORY)).await? {
             let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
             if let (Some(digest), true) = (found.id, labels.get(KEY_LABEL) == Some(&key)) {
-                return Ok(SetUp { image: ImageRef { name, digest }, requests: Vec::new(), reused: true });
+                return Ok(SetUp { image: ImageRef { name, digest }, requests: Vec::new(), left_out: 0, reused: true });
             }
         }
-        let learned = self.learn(setup, progress).await?;
-        let proxy = Proxy::new(presets::with(&setup.allow, &learned), ProxyLimits::default());
-        let mut files = phase::files(&setup.ca_bundle);
-        files.extend(setup.tree_lists());
-        let mut chamber = Chamber::start(self, &setup.spec(), Some(tree), &files, proxy.clone()).await?;
-        let mut requests = Vec::new();
-        for command in &setup.commands {
-            progress(&format!("setting up: {command}"));
-            let mut tail = Tail { sink: &mut *sink, kept: Vec::new() };
-            let output = chamber.run(command, setup.command_timeout, &mut tail).await?;
-            let asked = proxy.take_records();
-            let complaints = complaints(&asked);
-            // Some tools keep the proxy's reason to themselves, so it stands behind their own words.
-            for complaint in &complaints {
-                tail.chunk(Stream::Stderr, format!("greenroom: proxy: {complaint}\n").as_bytes());
-            }
-            let tail = tail.into_text();
-            requests.extend(asked);
-            if output.outcome != (Outcome::Exited { code: 0 }) {
-                let (command, outcome) = (command.clone(), output.outcome);
+        let (mut chamber, proxy) = self.open_chamber(setup, &setup.image.image, tree, progress).await?;
+        let traffic = match run_all(&mut chamber, &proxy, setup, progress, sink).await {
+            Ok(traffic) => traffic,
+            Err(error) => {
                 chamber.end().await?;
-                return Err(SetupError::Failed { command, outcome, tail, complaints, requests });
+                return Err(error);
             }
-        }
+        };
         finish(&mut chamber).await?;
         let labels = [(KEY_LABEL, key.as_str()), (prepared::SOURCE_LABEL, name.as_str())];
         let digest = chamber.commit(prepared::REPOSITORY, &tag, &labels).await?;
         chamber.end().await?;
-        Ok(SetUp { image: ImageRef { name, digest }, requests, reused: false })
+        let Traffic { requests, left_out } = traffic;
+        Ok(SetUp { image: ImageRef { name, digest }, requests, left_out, reused: false })
+    }
+
+    /// A set-up container of `from` with the tree in it, and its proxy. What may be reached was learned from the pristine
+    /// image, whatever `from` is.
+    async fn open_chamber(
+        &self,
+        setup: &Setup,
+        from: &ImageRef,
+        tree: TarStream,
+        progress: Progress<'_>,
+    ) -> Result<(Chamber<'_>, Proxy), SandboxError> {
+        let learned = self.learn(setup, progress).await?;
+        let proxy = Proxy::new(presets::with(&setup.allow, &learned), ProxyLimits::default());
+        let mut files = phase::files(&setup.ca_bundle);
+        files.extend(setup.tree_lists());
+        let spec = SandboxSpec { image: from.clone(), ..setup.spec() };
+        let chamber = Chamber::start(self, &spec, Some(tree), &files, proxy.clone()).await?;
+        Ok((chamber, proxy))
     }
 
     /// What the managers of the image talk to: asked once per image, while there is nothing of a repository in it.
@@ -218,6 +229,37 @@ pub fn operator_list(allow: &[Entry], deny: &[Entry], mirrors: &[(String, String
         phase::web_targets(value).into_iter().for_each(|target| list.allow(target.into(), Origin::Operator));
     }
     list
+}
+
+/// Every command of the set-up; the first that fails ends it.
+async fn run_all(
+    chamber: &mut Chamber<'_>,
+    proxy: &Proxy,
+    setup: &Setup,
+    progress: Progress<'_>,
+    sink: &mut dyn OutputSink,
+) -> Result<Traffic, SetupError> {
+    let mut traffic = Traffic::default();
+    for command in &setup.commands {
+        progress(&format!("setting up: {command}"));
+        let mut tail = Tail { sink: &mut *sink, kept: Vec::new() };
+        let output = chamber.run(command, setup.command_timeout, &mut tail).await?;
+        let asked = proxy.take_traffic();
+        let complaints = complaints(&asked.requests);
+        // Some tools keep the proxy's reason to themselves, so it stands behind their own words.
+        for complaint in &complaints {
+            tail.chunk(Stream::Stderr, format!("greenroom: proxy: {complaint}\n").as_bytes());
+        }
+        let tail = tail.into_text();
+        traffic.requests.extend(asked.requests);
+        traffic.left_out += asked.left_out;
+        if output.outcome != (Outcome::Exited { code: 0 }) {
+            let (command, outcome) = (command.clone(), output.outcome);
+            let Traffic { requests, left_out } = traffic;
+            return Err(SetupError::Failed { command, outcome, tail, complaints, requests, left_out });
+        }
+    }
+    Ok(traffic)
 }
 
 /// Takes the repository's files out, and gives what is left in the user's places to that user.

@@ -6,6 +6,7 @@ mod bash;
 mod carry;
 pub mod command;
 mod edit_file;
+pub mod install;
 mod list_files;
 mod read_file;
 mod run_checks;
@@ -41,6 +42,8 @@ pub enum ToolCall {
     ListFiles(list_files::Args),
     Search(search::Args),
     RunChecks,
+    /// Carried out by the driver: the run goes on in another container.
+    Install(install::Args),
     Submit(submit::Args),
 }
 
@@ -80,6 +83,7 @@ pub fn specs() -> Vec<ToolSpec> {
         list_files::spec(),
         search::spec(),
         run_checks::spec(),
+        install::spec(),
         submit::spec(),
     ]
 }
@@ -96,6 +100,7 @@ impl ToolCall {
             list_files::NAME => Ok(ToolCall::ListFiles(arguments(&call.name, input)?)),
             search::NAME => Ok(ToolCall::Search(arguments(&call.name, input)?)),
             run_checks::NAME => arguments::<NoArguments>(&call.name, input).map(|NoArguments {}| ToolCall::RunChecks),
+            install::NAME => Ok(ToolCall::Install(arguments(&call.name, input)?)),
             submit::NAME => Ok(ToolCall::Submit(arguments(&call.name, input)?)),
             other => {
                 let names: Vec<&str> = specs().iter().map(|spec| spec.name).collect();
@@ -123,6 +128,7 @@ impl ToolCall {
             ToolCall::ListFiles(args) => list_files::carry_out(args, context).await,
             ToolCall::Search(args) => search::carry_out(args, context).await,
             ToolCall::RunChecks => run_checks::carry_out(context).await,
+            ToolCall::Install(_) => Ok(install::not_allowed()),
             ToolCall::Submit(args) => Ok(submit::carry_out(args)),
         }
     }
@@ -182,7 +188,7 @@ mod tests {
     #[test]
     fn an_unknown_tool_is_answered_with_the_real_ones() {
         let told = call("rm", json!({})).expect_err("no such tool");
-        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, run_checks, submit");
+        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, run_checks, install, submit");
     }
 
     #[test]

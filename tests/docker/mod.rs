@@ -9,6 +9,7 @@ mod canary;
 mod copy_in;
 mod exec;
 mod honesty;
+mod install;
 mod leftovers;
 mod model_server;
 mod shell;

@@ -46,7 +46,7 @@ fn memory_and_swap(number: &dyn Fn(&[&str]) -> Option<u64>) -> Option<u64> {
 
 /// A kernel in user space may show no control groups, and limits as the size of its machine instead.
 fn all_there_is(fields: &[&str]) -> Option<u64> {
-    if fs::read_dir("/sys/fs/cgroup").is_ok() {
+    if fs::read_dir("/sys/fs/cgroup").is_ok_and(|mut groups| groups.any(|group| group.is_ok())) {
         return None;
     }
     let text = fs::read_to_string("/proc/meminfo").ok()?;

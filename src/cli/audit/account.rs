@@ -1,6 +1,6 @@
 //! What a run did, by its journal: every command with how it ended, and what it was allowed.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::agent::history;
 use crate::event::{Event, Limits, Parent};
 use crate::id::RunId;
+use crate::network::{Install, ProxyRecord};
 use crate::store::Record;
 use crate::task::{CheckResult, Outcome};
 
@@ -34,6 +35,27 @@ pub(super) struct Account {
     pub(super) rewound: u32,
     pub(super) status: Option<String>,
     pub(super) commands: Vec<CommandLine>,
+    /// Every request that went to the proxy, in the order in which they ended.
+    pub(super) network: Vec<RequestLine>,
+    /// Requests beyond the limit of records.
+    pub(super) requests_left_out: u64,
+    pub(super) installed: Vec<InstallLine>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RequestLine {
+    /// `None`: the set-up before the run.
+    pub(super) step: Option<u64>,
+    #[serde(flatten)]
+    pub(super) request: ProxyRecord,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct InstallLine {
+    pub(super) step: u64,
+    pub(super) rewound: bool,
+    #[serde(flatten)]
+    pub(super) install: Install,
 }
 
 /// One command, or one tool call that runs none.
@@ -82,6 +104,13 @@ impl Account {
                 Event::SandboxReplaced { container, image_digest, hardening, .. } => {
                     account.sandbox(container, image_digest, hardening);
                 }
+                Event::NetworkUsed { token, requests, left_out } => {
+                    let step = token.map(|token| token.0 + 1);
+                    account.requests_left_out += left_out;
+                    account
+                        .network
+                        .extend(requests.iter().map(|request| RequestLine { step, request: request.clone() }));
+                }
                 Event::BaselineFinished { checks, .. } => account.checks("baseline", None, checks, false),
                 Event::ToolCallStarted { call: started, .. } => call = Some(started),
                 Event::ToolCallFinished { token, result, .. } => {
@@ -99,6 +128,11 @@ impl Account {
                         unknown: result.effect_unknown,
                         rewound,
                     });
+                    if let Some(install) = &result.installed {
+                        account.image_digest = Some(install.image_digest.clone());
+                        account.containers.push(install.container.clone());
+                        account.installed.push(InstallLine { step, rewound, install: (**install).clone() });
+                    }
                     if let Some(checks) = &result.checks {
                         account.checks(&format!("step {step}"), Some(step), checks, rewound);
                     }
@@ -163,6 +197,18 @@ impl Account {
         }
         if let Some(parent) = &self.parent {
             lines.push(("parent", format!("{} at step {} (head {})", parent.run, parent.step, parent.head)));
+        }
+        if !self.network.is_empty() {
+            let refused = self.network.iter().filter(|line| line.request.complaint().is_some()).count();
+            let hosts: BTreeSet<&str> = self.network.iter().map(|line| line.request.host.as_str()).collect();
+            let text =
+                format!("{} requests to {} hosts, {refused} of them not served", self.network.len(), hosts.len());
+            lines.push(("network", text));
+        }
+        for line in &self.installed {
+            let names: Vec<String> =
+                line.install.packages.iter().map(|package| format!("{} {}", package.name, package.version)).collect();
+            lines.push(("installed", format!("step {}, {}: {}", line.step, line.install.manager, names.join(", "))));
         }
         let story = format!(
             "{} of {} sandboxes, resumed {} times, rewound {} times",

@@ -49,7 +49,7 @@ impl<'a> Desk<'a> {
             let request =
                 ModelRequest { messages: self.messages.clone(), findings: self.findings.clone(), ..Default::default() };
             let history = History::read(&request.messages);
-            let answer = super::decide(&history, request.findings.as_deref()).into_response(history.turns);
+            let answer = super::decide(&history, request.findings.as_deref(), false).into_response(history.turns);
             if answer.stop_reason == StopReason::GaveUp {
                 return End::GaveUp(answer.text());
             }

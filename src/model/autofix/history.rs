@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::path;
 use crate::message::{Block, Message, Role, ToolUse};
+use crate::network::INSTALL;
 
 /// How the checks stand, as far as the conversation shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(super) struct History {
     pub(super) checks: Checks,
     /// A compiler was asked for its machine format after the checks last ran.
     pub(super) inspected: bool,
+    /// What the last install was answered, where it was refused.
+    pub(super) install_refused: Option<String>,
     /// Answers given so far.
     pub(super) turns: usize,
     files: BTreeMap<String, Seen>,
@@ -130,6 +133,13 @@ impl History {
                     self.unreadable.clear();
                     self.checks = Checks::Outdated;
                 }
+            }
+            (INSTALL, _) if is_error => self.install_refused = content.lines().next().map(str::to_owned),
+            (INSTALL, _) => {
+                self.install_refused = None;
+                self.files.clear();
+                self.unreadable.clear();
+                self.checks = Checks::Outdated;
             }
             ("run_checks", _) => {
                 self.checks = if content.starts_with("checks: PASS") { Checks::Passed } else { Checks::Failed };

@@ -9,6 +9,7 @@ mod desk;
 mod eslint;
 mod go;
 mod history;
+mod missing;
 mod path;
 mod plan;
 mod python;
@@ -28,6 +29,7 @@ use self::history::{Checks, History};
 use self::plan::Plan;
 use super::{Model, ModelError};
 use crate::message::{Block, ModelRequest, ModelResponse, StopReason, ToolUse, Usage};
+use crate::network::INSTALL;
 
 /// More findings than this are counted rather than named.
 const NAMED_MAX: usize = 20;
@@ -44,7 +46,8 @@ impl Model for Autofix {
 
     async fn respond(&self, request: &ModelRequest) -> Result<ModelResponse, ModelError> {
         let history = History::read(&request.messages);
-        let answer = decide(&history, request.findings.as_deref());
+        let can_install = request.tools.iter().any(|tool| tool.name == INSTALL);
+        let answer = decide(&history, request.findings.as_deref(), can_install);
         Ok(answer.into_response(history.turns))
     }
 
@@ -60,7 +63,7 @@ struct Answer {
     calls: Vec<(&'static str, Value)>,
 }
 
-fn decide(history: &History, findings: Option<&Report>) -> Answer {
+fn decide(history: &History, findings: Option<&Report>, can_install: bool) -> Answer {
     match (history.checks, findings) {
         (Checks::Passed, _) => {
             let input = json!({"summary": "carried out what the tools themselves suggested; the checks pass"});
@@ -91,8 +94,19 @@ fn decide(history: &History, findings: Option<&Report>) -> Answer {
             let text = format!("Letting eslint carry out its own fixes. {}", mark(&key));
             Answer::new(text, vec![("bash", json!({"command": command})), run_checks()])
         }
-        Some(_) | None => give_up(&plan),
+        Some(_) | None if can_install => install(report, history).unwrap_or_else(|| give_up(&plan, history)),
+        Some(_) | None => give_up(&plan, history),
     }
+}
+
+/// What a program asks for and does not find; each package once.
+fn install(report: &Report, history: &History) -> Option<Answer> {
+    let key = |manager: &str, package: &str| hash(&["install", manager, package]);
+    let (manager, packages) = missing::packages(report, |manager, package| history.named(&key(manager, package)))?;
+    let marks: Vec<String> =
+        packages.iter().map(|package| format!("- {package} {}", mark(&key(manager, package)))).collect();
+    let text = format!("Installing what is missing, with {manager}:\n{}", marks.join("\n"));
+    Some(Answer::new(text, vec![(INSTALL, json!({"manager": manager, "packages": packages})), run_checks()]))
 }
 
 fn read(plan: &Plan) -> Answer {
@@ -112,7 +126,7 @@ fn edit(plan: &Plan) -> Answer {
     Answer::new(text, calls)
 }
 
-fn give_up(plan: &Plan) -> Answer {
+fn give_up(plan: &Plan, history: &History) -> Answer {
     let hopeless = plan.hopeless();
     let mut text = if plan.exhausted.is_empty() {
         "I only carry out what the tools themselves suggest, and they suggest nothing for what is left".to_owned()
@@ -126,6 +140,9 @@ fn give_up(plan: &Plan) -> Answer {
     }
     if let Some(more) = hopeless.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
         text.push_str(&format!("\n- … and {more} more"));
+    }
+    if let Some(refusal) = &history.install_refused {
+        text.push_str(&format!("\n{refusal}"));
     }
     Answer::new(text, vec![])
 }

@@ -8,7 +8,7 @@ use regex::Regex;
 use super::splice::Splice;
 
 /// `sys.stdlib_module_names` of Python 3.13 without the private ones.
-const STDLIB: &str = include_str!("python_stdlib.txt");
+pub(super) const STDLIB: &str = include_str!("python_stdlib.txt");
 
 static NOT_DEFINED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(?:NameError: )?name '(\w+)' is not defined").expect("the pattern is a literal"));

@@ -349,7 +349,7 @@ fn a_missing_package_is_left_alone() {
 #[test]
 fn a_request_without_findings_asks_for_the_checks() {
     let history = History::read(&[Message::user("Make the checks pass.")]);
-    let answer = decide(&history, None).into_response(0);
+    let answer = decide(&history, None, false).into_response(0);
     assert_eq!(answer.stop_reason, StopReason::ToolUse);
     let calls: Vec<(&str, &Value)> = answer.tool_uses().map(|call| (call.name.as_str(), &call.input)).collect();
     assert_eq!(calls, [("run_checks", &json!({}))]);
@@ -366,7 +366,7 @@ fn a_refused_submit_is_not_repeated() {
         ]
     };
     let mut messages = turn("1", "run_checks", "checks: PASS").to_vec();
-    let answer = |messages: &[Message]| decide(&History::read(messages), None).into_response(1);
+    let answer = |messages: &[Message]| decide(&History::read(messages), None, false).into_response(1);
     assert_eq!(answer(&messages).tool_uses().next().map(|call| call.name.as_str()), Some("submit"));
     messages.extend(turn("2", "submit", "not verified: the checks fail in a clean container"));
     assert_eq!(answer(&messages).stop_reason, StopReason::GaveUp);

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use allow::{AllowList, Entry, EntryError, Host, HostError, Origin, Reach, Target};
 pub use dial::{Lookup, system_lookup};
-pub use record::{ProxyRecord, Refusal, Verdict};
+pub use record::{ProxyRecord, Refusal, Traffic, Verdict};
 
 use meter::Meter;
 use record::Log;
@@ -89,6 +89,11 @@ impl Proxy {
 
     /// Every request since the last time this was asked, refused ones too, in the order in which they ended.
     pub fn take_records(&self) -> Vec<ProxyRecord> {
+        self.take_traffic().requests
+    }
+
+    /// The same, with the number of those beyond the limit.
+    pub fn take_traffic(&self) -> Traffic {
         self.shared.log.take()
     }
 }

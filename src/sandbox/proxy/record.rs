@@ -4,45 +4,7 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Serialize};
-
-/// One request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProxyRecord {
-    /// As it is compared with the list; as it was sent, shortened, where it is no host.
-    pub host: String,
-    /// 0 where none could be read.
-    pub port: u16,
-    /// From the container.
-    pub bytes_up: u64,
-    pub bytes_down: u64,
-    pub verdict: Verdict,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Verdict {
-    Allowed,
-    Refused {
-        code: String,
-        reason: String,
-    },
-    /// Allowed, and it could not be reached or broke off.
-    Failed {
-        code: String,
-        reason: String,
-    },
-}
-
-impl ProxyRecord {
-    /// One sentence where the request was not served as it should be.
-    pub fn complaint(&self) -> Option<String> {
-        match &self.verdict {
-            Verdict::Allowed => None,
-            Verdict::Refused { reason, .. } | Verdict::Failed { reason, .. } => Some(reason.clone()),
-        }
-    }
-}
+pub use crate::network::{ProxyRecord, Traffic, Verdict};
 
 /// Why a request was not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,23 +95,24 @@ impl Refusal {
 
 /// The first so many records: what comes later is the same again.
 pub(super) struct Log {
-    records: Mutex<Vec<ProxyRecord>>,
+    records: Mutex<Traffic>,
     records_max: usize,
 }
 
 impl Log {
     pub(super) fn new(records_max: usize) -> Self {
-        Log { records: Mutex::new(Vec::new()), records_max }
+        Log { records: Mutex::default(), records_max }
     }
 
     pub(super) fn push(&self, record: ProxyRecord) {
         let mut records = self.records.lock().expect("nothing panics while holding the log");
-        if records.len() < self.records_max {
-            records.push(record);
+        match records.requests.len() < self.records_max {
+            true => records.requests.push(record),
+            false => records.left_out += 1,
         }
     }
 
-    pub(super) fn take(&self) -> Vec<ProxyRecord> {
+    pub(super) fn take(&self) -> Traffic {
         std::mem::take(&mut self.records.lock().expect("nothing panics while holding the log"))
     }
 }

@@ -17,11 +17,13 @@ use super::super::docker::{Container, FIRST_EPOCH, post_mortem};
 use super::super::link::{Item, Link};
 use super::super::profile::{SET_UP_FILES, SUPERVISOR};
 use super::super::{
-    DockerLauncher, ExecOutput, ExecRequest, OutputSink, SandboxError, SandboxSpec, TarStream, WORKSPACE, commands,
+    DockerLauncher, ExecOutput, ExecRequest, FileError, OutputSink, SandboxError, SandboxSpec, Stream, TarStream,
+    WORKSPACE, commands, files, prepared,
 };
 use super::PROXY_PORT;
 use crate::id::CallToken;
 use crate::sandbox::proxy::Proxy;
+use crate::task::Outcome;
 
 pub(super) struct Chamber<'a> {
     launcher: &'a DockerLauncher,
@@ -114,6 +116,23 @@ impl<'a> Chamber<'a> {
         commands::exec(&self.link, &self.env, &request, sink).await
     }
 
+    /// Whether a question succeeded, and the beginning of what it printed.
+    pub(super) async fn answer(
+        &mut self,
+        cwd: &str,
+        question: &str,
+        timeout: Duration,
+        bytes_max: usize,
+    ) -> Result<(bool, String), SandboxError> {
+        let mut answer = Answer { kept: Vec::new(), bytes_max };
+        let ExecOutput { outcome, .. } = self.run_in(cwd, question, timeout, &mut answer).await?;
+        Ok((outcome == Outcome::Exited { code: 0 }, String::from_utf8_lossy(&answer.kept).into_owned()))
+    }
+
+    pub(super) async fn read(&self, path: &str, bytes_max: u64) -> Result<Result<Vec<u8>, FileError>, SandboxError> {
+        files::read(&self.link, path, bytes_max).await
+    }
+
     /// Makes an image of what stands now. Nothing of the phase itself is in it: environment and files were the
     /// commands' and a volume's, not the container's.
     pub(super) async fn commit(
@@ -123,6 +142,9 @@ impl<'a> Chamber<'a> {
         labels: &[(&str, &str)],
     ) -> Result<String, SandboxError> {
         let failed = |detail| SandboxError::Start { detail };
+        // The commands were root: who is PID 1 of the sandboxes to come is not for them to say.
+        let supervisor = prepared::supervisor().map_err(|error| failed(format!("cannot pack PID 1: {error}")))?;
+        self.launcher.upload(&self.container, "/", stream::iter([Ok(Bytes::from(supervisor))]).boxed()).await?;
         let own = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let config = ContainerConfig {
             entrypoint: Some(vec![SUPERVISOR.to_owned()]),
@@ -145,6 +167,24 @@ impl<'a> Chamber<'a> {
 
     pub(super) async fn end(self) -> Result<(), SandboxError> {
         self.container.remove().await
+    }
+}
+
+/// Keeps the beginning of what goes to stdout.
+struct Answer {
+    kept: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl OutputSink for Answer {
+    fn chunk(&mut self, stream: Stream, bytes: &[u8]) {
+        match stream {
+            Stream::Stdout => {
+                let room = self.bytes_max.saturating_sub(self.kept.len());
+                self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+            Stream::Stderr => {}
+        }
     }
 }
 

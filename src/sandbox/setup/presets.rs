@@ -7,11 +7,10 @@
 
 use std::time::Duration;
 
-use super::super::{ExecOutput, SandboxError, Stream};
+use super::super::SandboxError;
 use super::chamber::Chamber;
 use super::phase::web_targets;
 use crate::sandbox::proxy::{AllowList, Entry, Host, Origin, Proxy, Target, Verdict};
-use crate::task::Outcome;
 
 const SETTINGS_MAX: Duration = Duration::from_secs(30);
 const FETCH_MAX: Duration = Duration::from_secs(60);
@@ -135,21 +134,5 @@ pub(super) fn with(base: &AllowList, learned: &[Target]) -> AllowList {
 
 /// Whether it succeeded, and what it printed.
 async fn ask(chamber: &mut Chamber<'_>, command: &str, timeout: Duration) -> Result<(bool, String), SandboxError> {
-    let mut answer = Answer(Vec::new());
-    let ExecOutput { outcome, .. } = chamber.run_in("/tmp", command, timeout, &mut answer).await?;
-    Ok((outcome == Outcome::Exited { code: 0 }, String::from_utf8_lossy(&answer.0).into_owned()))
-}
-
-struct Answer(Vec<u8>);
-
-impl super::super::OutputSink for Answer {
-    fn chunk(&mut self, stream: Stream, bytes: &[u8]) {
-        match stream {
-            Stream::Stdout => {
-                let room = SETTINGS_BYTES_MAX.saturating_sub(self.0.len());
-                self.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            }
-            Stream::Stderr => {}
-        }
-    }
+    chamber.answer("/tmp", command, timeout, SETTINGS_BYTES_MAX).await
 }

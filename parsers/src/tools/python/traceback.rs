@@ -261,7 +261,11 @@ fn ends_message(line: &str) -> bool {
         "Error: Process completed",
         "##[",
     ];
-    line.contains(HEADER) || STARTS.iter().any(|start| line.starts_with(start)) || line.trim_start().starts_with("+---")
+    // What Compose and others say when a service is over.
+    line.contains(HEADER)
+        || line.contains(" exited with code ")
+        || STARTS.iter().any(|start| line.starts_with(start))
+        || line.trim_start().starts_with("+---")
 }
 
 /// Where the header of the next traceback of a chain is: `During handling of …` stands between blank lines.
