@@ -7,7 +7,7 @@ use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{ModelResponse, ToolUse};
 use crate::network::{Install, ProxyRecord};
 use crate::shell::ShellState;
-use crate::snapshot::TreePath;
+use crate::snapshot::{SnapshotRef, TreePath};
 use crate::task::{CheckResult, Outcome, Task};
 
 /// Raised when an old journal can no longer be folded as it stands.
@@ -69,6 +69,9 @@ pub enum Event {
         /// Paths that the baseline run itself created.
         build_output: Vec<TreePath>,
         elapsed_ms: u64,
+        /// The files before the first step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<SnapshotRef>,
     },
     /// Committed before the request is sent, so that a crash cannot hide a charge.
     ModelRequested {
@@ -103,6 +106,9 @@ pub enum Event {
         token: CallToken,
         result: Box<ToolOutcome>,
         elapsed_ms: u64,
+        /// The files after this step; `None` where it could not change any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<SnapshotRef>,
     },
     /// What the run has made of the tree so far.
     TreeCaptured {

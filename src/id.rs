@@ -41,8 +41,16 @@ impl fmt::Display for RunId {
 
 /// Content address of a blob: BLAKE3 of the uncompressed bytes, 64 hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct BlobId(String);
+
+impl TryFrom<String> for BlobId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        BlobId::from_hex(&text).ok_or_else(|| format!("`{text}` is not the name of a blob"))
+    }
+}
 
 impl BlobId {
     pub fn of(bytes: &[u8]) -> Self {
@@ -53,6 +61,14 @@ impl BlobId {
     pub fn from_hex(hex: &str) -> Option<Self> {
         (hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
             .then(|| BlobId(hex.to_owned()))
+    }
+
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        BlobId(blake3::Hash::from_bytes(bytes).to_hex().to_string())
+    }
+
+    pub fn to_bytes(&self) -> [u8; 32] {
+        *blake3::Hash::from_hex(&self.0).expect("a blob id is 64 hex digits").as_bytes()
     }
 
     pub fn as_str(&self) -> &str {

@@ -34,9 +34,8 @@ static EXPORTS: LazyLock<Regex> = LazyLock::new(|| {
 fn layer(file: &str) -> Layer {
     let parts: Vec<&str> = file.trim_start_matches("src/").trim_end_matches(".rs").split('/').collect();
     match parts.as_slice() {
-        ["id" | "task" | "message" | "event" | "error" | "failpoint" | "network" | "shell"] | ["snapshot", "mod"] => {
-            Layer::Vocabulary
-        }
+        ["id" | "task" | "message" | "event" | "error" | "failpoint" | "network" | "shell"]
+        | ["snapshot", "mod" | "seen"] => Layer::Vocabulary,
         ["model" | "sandbox" | "store", "mod"] => Layer::Seam,
         ["agent", "state" | "limits" | "history"] | ["context" | "feedback", ..] => Layer::Decider,
         ["model" | "sandbox" | "store" | "snapshot", ..] => Layer::Adapter,

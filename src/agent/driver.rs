@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::capture::capture;
 use super::install::network_events;
+use super::snapshots::Snapshots;
 use super::{RunState, Step};
 use crate::context;
 use crate::error::{Error, ExitCode, Result};
@@ -96,7 +97,8 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
         parent: None,
     };
     let state = RunState::start(&started).expect("the event starts a run");
-    let mut run = Run { parts, state, sandbox: None, observer, began: Instant::now() };
+    let snapshots = Snapshots::default();
+    let mut run = Run { parts, state, sandbox: None, snapshots, observer, began: Instant::now() };
     run.parts.store.append(&started).map_err(store_failed)?;
     run.observer.event(&started, &run.state);
     let traffic = std::mem::take(&mut run.parts.traffic);
@@ -117,6 +119,8 @@ pub(super) struct Run<'a> {
     pub(super) parts: Parts,
     pub(super) state: RunState,
     pub(super) sandbox: Option<Box<dyn Sandbox>>,
+    /// What is known of the sandbox's files.
+    snapshots: Snapshots,
     observer: &'a mut dyn Observer,
     began: Instant,
 }
@@ -155,7 +159,7 @@ impl Run<'_> {
             Step::CallTool { token, call } => self.call_tool(token, call).await,
             Step::InstallUnknown { token } => {
                 let result = Box::new(install::unknown());
-                self.commit(Event::ToolCallFinished { token, result, elapsed_ms: 0 })
+                self.commit(Event::ToolCallFinished { token, result, elapsed_ms: 0, snapshot: None })
             }
             Step::CaptureTree => self.capture_tree().await,
             Step::Verify => self.verify(stop).await,
@@ -215,7 +219,8 @@ impl Run<'_> {
         // What set-up left beside the tree is no work of the agent's either.
         let set_up = made_beside(&self.parts.pristine, &before);
         let build_output = created(&before, &after).into_iter().chain(set_up).collect();
-        self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms: millis(began.elapsed()) })
+        let snapshot = Some(self.snapshots.take(sandbox, store.as_ref()).await?);
+        self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms: millis(began.elapsed()), snapshot })
     }
 
     async fn call_model(&mut self, turn: u64) -> Result<(), ToolFailure> {
@@ -286,7 +291,15 @@ impl Run<'_> {
                 tool.carry_out(&context).await?
             }
         };
-        self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: millis(began.elapsed()) })?;
+        let snapshot = match result.may_write {
+            true => {
+                let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;
+                Some(self.snapshots.take(sandbox, self.parts.store.as_ref()).await?)
+            }
+            false => None,
+        };
+        let elapsed_ms = millis(began.elapsed());
+        self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms, snapshot })?;
         if let Some(sandbox) = &self.sandbox {
             sandbox.committed(token);
         }

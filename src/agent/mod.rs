@@ -5,6 +5,7 @@ mod driver;
 pub mod history;
 mod install;
 mod limits;
+pub mod snapshots;
 mod state;
 #[cfg(test)]
 mod state_tests;

@@ -14,7 +14,7 @@ use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{Block, Message, ModelResponse, Role, StopReason, ToolUse};
 use crate::network::{INSTALL, Install, InstalledPackage, Manager};
 use crate::shell::ShellState;
-use crate::snapshot::TreePath;
+use crate::snapshot::{SnapshotRef, TreePath};
 use crate::task::{CheckResult, Task};
 
 /// Unverified submissions after which a run ends.
@@ -54,6 +54,8 @@ pub struct RunState {
     pub tree: Option<BlobId>,
     pub patch: Option<BlobId>,
     pub files_changed: Vec<String>,
+    /// Snapshots by the number of steps that were committed then, each other than the one before; 0 is before the first.
+    pub snapshots: Vec<(u64, SnapshotRef)>,
     /// The captured tree with what the run made beside the patch.
     pub workspace: Option<BlobId>,
     /// Where the agent's next command begins.
@@ -171,6 +173,7 @@ impl RunState {
             tree: None,
             patch: None,
             files_changed: Vec::new(),
+            snapshots: Vec::new(),
             workspace: None,
             shell: ShellState::default(),
             summary: None,
@@ -232,7 +235,8 @@ impl RunState {
                 self.pristine = Some(pristine.clone());
                 self.phase = Phase::SandboxReady;
             }
-            Event::BaselineFinished { checks, build_output, elapsed_ms } => {
+            Event::BaselineFinished { checks, build_output, elapsed_ms, snapshot } => {
+                self.note_snapshot(snapshot.as_ref());
                 self.elapsed_ms += elapsed_ms;
                 self.baseline = Some(checks.clone());
                 self.note_checks(checks);
@@ -268,9 +272,10 @@ impl RunState {
             Event::ToolCallStarted { token, .. } => {
                 self.phase = Phase::InTool(*token);
             }
-            Event::ToolCallFinished { token, result, elapsed_ms, .. } => {
+            Event::ToolCallFinished { token, result, elapsed_ms, snapshot, .. } => {
                 self.elapsed_ms += elapsed_ms;
                 self.steps = token.0 + 1;
+                self.note_snapshot(snapshot.as_ref());
                 self.changed_since_checks |= result.may_write;
                 if let Some(checks) = &result.checks {
                     for (tally, check) in self.tally.iter_mut().zip(checks) {
@@ -409,6 +414,25 @@ impl RunState {
             | Phase::CaptureToFinish(_)
             | Phase::Finish(_)
             | Phase::Done => {}
+        }
+    }
+
+    /// The files after so many steps; `None` where there is no such step, or it was made before there were snapshots.
+    pub fn snapshot_at(&self, steps: u64) -> Option<&SnapshotRef> {
+        let behind = self.snapshots.partition_point(|(at, _)| *at <= steps);
+        (steps <= self.steps).then(|| self.snapshots[..behind].last().map(|(_, snapshot)| snapshot)).flatten()
+    }
+
+    /// The newest files.
+    pub fn snapshot(&self) -> Option<&SnapshotRef> {
+        self.snapshots.last().map(|(_, snapshot)| snapshot)
+    }
+
+    fn note_snapshot(&mut self, snapshot: Option<&SnapshotRef>) {
+        let Some(snapshot) = snapshot else { return };
+        let is_same = |known: &SnapshotRef| known.root == snapshot.root && known.unstable == snapshot.unstable;
+        if !self.snapshot().is_some_and(is_same) {
+            self.snapshots.push((self.steps, snapshot.clone()));
         }
     }
 

@@ -66,6 +66,7 @@ fn baseline(code: i32) -> Event {
         checks: vec![check(code)],
         build_output: vec![TreePath::new("target").expect("a plain path")],
         elapsed_ms: 10,
+        snapshot: None,
     }
 }
 
@@ -84,7 +85,7 @@ fn answer(state: &mut RunState, calls: &[&str], stop_reason: StopReason) {
 fn finish_tool(state: &mut RunState, result: ToolOutcome) {
     let Step::CallTool { token, call } = state.next() else { panic!("{:?}", state.next()) };
     state.apply(&Event::ToolCallStarted { token, call });
-    state.apply(&Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: 20 });
+    state.apply(&Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: 20, snapshot: None });
 }
 
 fn checks_ran(code: i32) -> ToolOutcome {
@@ -288,7 +289,12 @@ fn the_fold_of_every_prefix_decides_the_same_as_the_live_run() {
     events.push(Event::ModelRequested { turn: 1, estimated_input_tokens: 1, output_tokens_max: 0, cost_usd_max: None });
     events.push(Event::ModelResponded { turn: 1, response, cost_usd: None, elapsed_ms: 1 });
     events.push(Event::ToolCallStarted { token: CallToken(0), call });
-    events.push(Event::ToolCallFinished { token: CallToken(0), result: Box::new(submitted()), elapsed_ms: 1 });
+    events.push(Event::ToolCallFinished {
+        token: CallToken(0),
+        result: Box::new(submitted()),
+        elapsed_ms: 1,
+        snapshot: None,
+    });
     events.push(captured());
     events.push(verified(0));
     let mut live = RunState::start(&events[0]).expect("starts");
@@ -307,7 +313,7 @@ fn an_install_that_nobody_saw_end_is_not_made_again() {
     state.apply(&Event::ToolCallStarted { token, call });
     assert_eq!(state.next(), Step::InstallUnknown { token });
     let result = ToolOutcome { effect_unknown: true, ..ToolOutcome::default() };
-    state.apply(&Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: 0 });
+    state.apply(&Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: 0, snapshot: None });
     // Any other call can be made again: it reached nothing but its sandbox.
     let Step::CallTool { token, call } = state.next() else { panic!("{:?}", state.next()) };
     assert_eq!(call.name, "bash");

@@ -11,6 +11,7 @@ pub mod diff;
 pub mod doctor;
 mod engine;
 pub mod exec;
+pub mod gc;
 pub mod images;
 mod interrupt;
 pub mod parse;
@@ -69,6 +70,7 @@ pub enum Command {
     Audit(audit::AuditArgs),
     Demo(demo::DemoArgs),
     Images(images::ImagesArgs),
+    Gc(gc::GcArgs),
     Doctor(doctor::DoctorArgs),
     Bench(bench::BenchArgs),
 }
@@ -98,6 +100,7 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCod
         Command::Audit(args) => audit::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
+        Command::Gc(args) => gc::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Bench(args) => bench::run(args, context).await,
     }

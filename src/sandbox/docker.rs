@@ -19,15 +19,18 @@ use super::connect::{CALL, Engine, SLOW_CALL, is_not_found, within};
 use super::link::Link;
 use super::profile::{DATA, DataVolume, Fill, Profile};
 use super::{
-    ExecOutput, ExecRequest, FileError, Launcher, ListRequest, Listing, OutputSink, ResourceLimits, Sandbox,
-    SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult, TarStream, WORKSPACE, Weaker, commands, data,
-    files, fork,
+    ContentSink, ExecOutput, ExecRequest, FileError, Filling, HOME, Launcher, ListRequest, Listing, OutputSink,
+    ResourceLimits, Sandbox, SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult, TarStream,
+    WORKSPACE, Weaker, census, commands, data, files, fork,
 };
 use crate::id::{BlobId, CallToken};
 use crate::snapshot::Manifest;
+use crate::snapshot::seen::{Census, Order, Spot};
 
 /// A runner that was not heard of for so long is dead, and its sandboxes end by themselves.
 pub const LEASE: Duration = Duration::from_secs(45);
+/// Which process made it, so that one that has died is not waited for.
+pub(super) const RUNNER_LABEL: &str = "greenroom.runner";
 pub(super) const OWNER_LABEL: &str = "greenroom.owner";
 pub(super) const RUN_LABEL: &str = "greenroom.run";
 /// The first client of a new container.
@@ -101,6 +104,7 @@ impl DockerLauncher {
             (RUN_LABEL, spec.run.to_string()),
             (OWNER_LABEL, self.owner.clone()),
             ("greenroom.lease", self.lease.as_secs().to_string()),
+            (RUNNER_LABEL, super::reap::this_runner()),
         ];
         // More CPUs than the machine has is an error to the engine, and means all of them to everybody else.
         let cpu_millis = spec.limits.cpu_millis.min(self.engine.facts.cpus.saturating_mul(1000));
@@ -122,10 +126,10 @@ impl DockerLauncher {
 
 #[async_trait]
 impl Launcher for DockerLauncher {
-    async fn start(&self, spec: &SandboxSpec, tree: TarStream) -> Result<Box<dyn Sandbox>, SandboxError> {
+    async fn start_filled(&self, spec: &SandboxSpec, filling: Filling) -> Result<Box<dyn Sandbox>, SandboxError> {
         let profile = self.profile(spec).await?;
         let container = self.create(profile.container(&spec.image.digest)).await?;
-        match self.open(&container, &profile, spec, tree).await {
+        match self.open(&container, &profile, spec, filling).await {
             Ok((link, facts)) => Ok(Box::new(DockerSandbox { link, container, facts, env: spec.env.clone() })),
             Err(error) => {
                 // Waited for: one that was never started has no lease that would end it after this process has gone.
@@ -165,10 +169,11 @@ impl DockerLauncher {
         container: &Container,
         profile: &Profile,
         spec: &SandboxSpec,
-        tree: TarStream,
+        filling: Filling,
     ) -> Result<(Link, SandboxFacts), SandboxError> {
         profile.verify_created(&self.inspect(&container.id).await?)?;
-        self.upload(container, WORKSPACE, tree).await?;
+        self.upload(container, WORKSPACE, filling.workspace).await?;
+        self.upload(container, HOME, filling.home).await?;
         if let Some(folder) = &spec.data {
             self.upload(container, DATA, data::tar_of(folder.clone())).await?;
         }
@@ -318,6 +323,18 @@ impl Sandbox for DockerSandbox {
 
     async fn search(&self, request: &SearchRequest) -> Result<Result<SearchResult, FileError>, SandboxError> {
         files::search(&self.link, request).await
+    }
+
+    async fn census(&self, since: u64) -> Result<Census, SandboxError> {
+        census::census(&self.link, since).await
+    }
+
+    async fn collect(&self, spots: &[Spot], sink: &mut dyn ContentSink) -> Result<(), SandboxError> {
+        census::collect(&self.link, spots, sink).await
+    }
+
+    async fn settle(&self, orders: &[Order]) -> Result<(), SandboxError> {
+        census::settle(&self.link, orders).await
     }
 
     async fn walk(&self) -> Result<Manifest, SandboxError> {

@@ -219,7 +219,10 @@ async fn last(call: &mut Call) -> Result<Response, SandboxError> {
     }
 }
 
-async fn in_time<T>(limit: Duration, call: impl Future<Output = Result<T, SandboxError>>) -> Result<T, SandboxError> {
+pub(super) async fn in_time<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, SandboxError>>,
+) -> Result<T, SandboxError> {
     let lost = || SandboxError::Lost { detail: format!("PID 1 did not answer within {} s", limit.as_secs()) };
     tokio::time::timeout(limit, call).await.map_err(|_| lost())?
 }

@@ -5,6 +5,7 @@
 mod attach;
 mod base;
 mod carry;
+mod census;
 mod commands;
 mod confinement;
 mod connect;
@@ -22,14 +23,16 @@ pub mod proxy;
 mod reap;
 mod setup;
 mod toolchain;
+mod unused;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{CallToken, RunId};
+use crate::id::{BlobId, CallToken, RunId};
 use crate::snapshot::Manifest;
+use crate::snapshot::seen::{Census, Order, Spot};
 use crate::task::Outcome;
 
 pub use confinement::{Confinement, Weaker};
@@ -40,6 +43,7 @@ pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
 pub use reap::{UNSTARTED_MAX, reap};
 pub use setup::{Installed, Installer, SetUp, Setup, SetupError, Wanted, mirrors, operator_list};
 pub use toolchain::{TOOLCHAINS, Toolchain, certificate_bundle};
+pub use unused::Unused;
 
 /// Where the workspace is inside every sandbox.
 pub const WORKSPACE: &str = "/workspace";
@@ -53,7 +57,13 @@ pub const AGENT_UID: u64 = 1000;
 #[async_trait]
 pub trait Launcher: Send + Sync {
     /// Starts a sandbox with an empty workspace, fills it with `tree`, and verifies its hardening from inside.
-    async fn start(&self, spec: &SandboxSpec, tree: TarStream) -> Result<Box<dyn Sandbox>, SandboxError>;
+    async fn start(&self, spec: &SandboxSpec, tree: TarStream) -> Result<Box<dyn Sandbox>, SandboxError> {
+        use futures_util::StreamExt;
+        self.start_filled(spec, Filling { workspace: tree, home: futures_util::stream::empty().boxed() }).await
+    }
+
+    /// The same with files for `$HOME` too. What the image has in either folder and `filling` has not, stays.
+    async fn start_filled(&self, spec: &SandboxSpec, filling: Filling) -> Result<Box<dyn Sandbox>, SandboxError>;
 
     /// Takes over the sandbox of an earlier runner, which is shut out from then on. `spec` must be what it was started
     /// with; confinement is verified again. `epoch` must be above that of every runner before (the first has 1): at or
@@ -80,6 +90,13 @@ pub trait Launcher: Send + Sync {
         original: &dyn Sandbox,
         count: usize,
     ) -> Result<Vec<Box<dyn Sandbox>>, SandboxError>;
+}
+
+/// What a new sandbox begins with: an archive for each of its lasting folders, paths relative to it. One without any
+/// chunk is not unpacked.
+pub struct Filling {
+    pub workspace: TarStream,
+    pub home: TarStream,
 }
 
 /// A tar archive, paths relative to the workspace, in chunks: what fills a new sandbox.
@@ -153,6 +170,16 @@ pub trait Sandbox: Send + Sync {
 
     async fn search(&self, request: &SearchRequest) -> Result<Result<SearchResult, FileError>, SandboxError>;
 
+    /// What differs in the workspace and in `$HOME` from the census of that generation; everything where it is not the
+    /// newest one, or 0. Content, size, mtime, ctime, inode, links, mode and owner tell; no time is trusted alone.
+    async fn census(&self, since: u64) -> Result<Census, SandboxError>;
+
+    /// The contents of regular files, whole and in this order.
+    async fn collect(&self, spots: &[Spot], sink: &mut dyn ContentSink) -> Result<(), SandboxError>;
+
+    /// Carries out what makes freshly unpacked folders exact. Only before the first command.
+    async fn settle(&self, orders: &[Order]) -> Result<(), SandboxError>;
+
     /// Every path of the workspace with mode, size and content hash.
     async fn walk(&self) -> Result<Manifest, SandboxError>;
 
@@ -219,6 +246,15 @@ pub enum Stream {
 /// Takes output as it arrives. Bounded by what the implementation chooses to keep.
 pub trait OutputSink: Send {
     fn chunk(&mut self, stream: Stream, bytes: &[u8]);
+}
+
+/// Takes the contents of files, one after the other.
+pub trait ContentSink: Send {
+    /// The next bytes of the file with this number, from 0.
+    fn bytes(&mut self, file: usize, bytes: &[u8]) -> Result<(), SandboxError>;
+
+    /// The file is read to its end, and this is its content; `None` where it is gone or cannot be read.
+    fn end(&mut self, file: usize, content: Option<BlobId>) -> Result<(), SandboxError>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

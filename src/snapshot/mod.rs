@@ -12,12 +12,15 @@ pub mod ignored;
 pub mod pack;
 pub mod patch;
 mod patch_binary;
+pub mod seen;
+pub mod tree;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
+pub use seen::SnapshotRef;
 use serde::{Deserialize, Serialize};
 
 use crate::id::BlobId;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::beneath::{self, Folder, Kind};
 use super::copy_in::{CopyError, SkipReason, Skipped, open_root};
+use super::seen::Mtime;
 use super::{Entry, Manifest, TreePath};
 use crate::id::BlobId;
 use crate::sandbox::TarStream;
@@ -35,13 +36,16 @@ pub fn tar_stream(manifest: Arc<Manifest>, read: SharedReadBlob, uid: u64, gid: 
                     if bytes.len() as u64 != *size {
                         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("`{path}` has another size")));
                     }
-                    append(&mut builder, path, Member::File { mode: *mode, size: *size }, (uid, gid), &bytes[..])?;
+                    let attributes = Attributes::plain(*mode, (uid, gid));
+                    append(&mut builder, path, Member::File { size: *size }, &attributes, &bytes[..])?;
                 }
                 Entry::Directory { mode } => {
-                    append(&mut builder, path, Member::Directory { mode: *mode }, (uid, gid), io::empty())?;
+                    let attributes = Attributes::plain(*mode, (uid, gid));
+                    append(&mut builder, path, Member::Directory, &attributes, io::empty())?;
                 }
                 Entry::Symlink { target } => {
-                    append(&mut builder, path, Member::Link { target }, (uid, gid), io::empty())?;
+                    let attributes = Attributes::plain(0o777, (uid, gid));
+                    append(&mut builder, path, Member::Link { target }, &attributes, io::empty())?;
                 }
             }
         }
@@ -71,13 +75,16 @@ pub fn data_stream(folder: &Path, limits: DataLimits) -> Result<(TarStream, Vec<
                 DataEntry::File { mode, size } => {
                     let (file, _) = root.file(path.as_bytes())?;
                     let mut exact = ExactSize { inner: file.take(*size), left: *size };
-                    append(&mut builder, path, Member::File { mode: *mode, size: *size }, (0, 0), &mut exact)?;
+                    let attributes = Attributes::plain(*mode, (0, 0));
+                    append(&mut builder, path, Member::File { size: *size }, &attributes, &mut exact)?;
                 }
                 DataEntry::Directory { mode } => {
-                    append(&mut builder, path, Member::Directory { mode: *mode }, (0, 0), io::empty())?;
+                    let attributes = Attributes::plain(*mode, (0, 0));
+                    append(&mut builder, path, Member::Directory, &attributes, io::empty())?;
                 }
                 DataEntry::Link { target } => {
-                    append(&mut builder, path, Member::Link { target }, (0, 0), io::empty())?;
+                    let attributes = Attributes::plain(0o777, (0, 0));
+                    append(&mut builder, path, Member::Link { target }, &attributes, io::empty())?;
                 }
             }
         }
@@ -86,37 +93,86 @@ pub fn data_stream(folder: &Path, limits: DataLimits) -> Result<(TarStream, Vec<
     Ok((tar, skipped))
 }
 
-enum Member<'a> {
-    File { mode: u32, size: u64 },
-    Directory { mode: u32 },
-    Link { target: &'a TreePath },
+pub(super) enum Member<'a> {
+    File {
+        size: u64,
+    },
+    Directory,
+    Link {
+        target: &'a TreePath,
+    },
+    /// Another name for a member that came before.
+    HardLink {
+        target: &'a TreePath,
+    },
 }
 
-fn append<W: Write>(
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attributes {
+    pub(super) mode: u32,
+    pub(super) uid: u64,
+    pub(super) gid: u64,
+    pub(super) mtime: Mtime,
+}
+
+impl Attributes {
+    /// Of a tree whose times are nobody's business: setuid, setgid and sticky bits never travel.
+    fn plain(mode: u32, (uid, gid): (u64, u64)) -> Self {
+        Attributes { mode: mode & 0o777, uid, gid, mtime: Mtime { seconds: MTIME_SECONDS as i64, nanoseconds: 0 } }
+    }
+}
+
+pub(super) fn append<W: Write>(
     builder: &mut tar::Builder<W>,
     path: &TreePath,
     member: Member<'_>,
-    owner: (u64, u64),
+    attributes: &Attributes,
     content: impl Read,
 ) -> io::Result<()> {
     let mut header = Header::new_gnu();
-    let (kind, mode, size) = match &member {
-        Member::File { mode, size } => (EntryType::Regular, *mode, *size),
-        Member::Directory { mode } => (EntryType::Directory, *mode, 0),
-        Member::Link { .. } => (EntryType::Symlink, 0o777, 0),
+    let (kind, size) = match &member {
+        Member::File { size } => (EntryType::Regular, *size),
+        Member::Directory => (EntryType::Directory, 0),
+        Member::Link { .. } => (EntryType::Symlink, 0),
+        Member::HardLink { .. } => (EntryType::Link, 0),
     };
+    exact_mtime(builder, attributes.mtime)?;
     header.set_entry_type(kind);
-    header.set_mode(mode & 0o777);
+    header.set_mode(if kind == EntryType::Symlink { 0o777 } else { attributes.mode });
     header.set_size(size);
-    header.set_uid(owner.0);
-    header.set_gid(owner.1);
-    header.set_mtime(MTIME_SECONDS);
-    if let Member::Link { target } = &member {
+    header.set_uid(attributes.uid);
+    header.set_gid(attributes.gid);
+    header.set_mtime(u64::try_from(attributes.mtime.seconds).unwrap_or(0));
+    if let Member::Link { target } | Member::HardLink { target } = &member {
         long_name(builder, EntryType::GNULongLink, target.as_bytes(), &mut header.as_old_mut().linkname)?;
     }
     long_name(builder, EntryType::GNULongName, path.as_bytes(), &mut header.as_old_mut().name)?;
     header.set_cksum();
     builder.append(&header, content)
+}
+
+/// Where whole seconds do not say it: a record that goes ahead, as POSIX has it.
+fn exact_mtime<W: Write>(builder: &mut tar::Builder<W>, mtime: Mtime) -> io::Result<()> {
+    if mtime.nanoseconds == 0 && mtime.seconds >= 0 {
+        return Ok(());
+    }
+    // Below zero the fraction still counts upwards, and the text is one number.
+    let total = i128::from(mtime.seconds) * 1_000_000_000 + i128::from(mtime.nanoseconds);
+    let sign = if total < 0 { "-" } else { "" };
+    let (seconds, fraction) = (total.unsigned_abs() / 1_000_000_000, total.unsigned_abs() % 1_000_000_000);
+    let fields = format!(" mtime={sign}{seconds}.{fraction:09}\n");
+    // The length counts itself; it has two digits with any time there can be.
+    let record = format!("{}{fields}", fields.len() + 2);
+    let mut header = Header::new_ustar();
+    header.as_old_mut().name[..8].copy_from_slice(b"./mtimes");
+    header.set_entry_type(EntryType::XHeader);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(record.len() as u64);
+    header.set_cksum();
+    builder.append(&header, record.as_bytes())
 }
 
 /// Puts a name into its field byte for byte. One that does not fit goes ahead in a member of its own, as GNU tar
@@ -232,7 +288,7 @@ enum Message {
 
 /// Runs `write` on a thread of its own and hands out what it writes. It waits when nobody reads, and ends when the
 /// stream is dropped.
-fn stream(write: impl FnOnce(ChunkWriter) -> io::Result<()> + Send + 'static) -> TarStream {
+pub(super) fn stream(write: impl FnOnce(ChunkWriter) -> io::Result<()> + Send + 'static) -> TarStream {
     let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
     let failed = sender.clone();
     let thread = std::thread::Builder::new().name("tar".into()).spawn(move || {
@@ -256,7 +312,7 @@ fn stream(write: impl FnOnce(ChunkWriter) -> io::Result<()> + Send + 'static) ->
     .boxed()
 }
 
-struct ChunkWriter {
+pub(super) struct ChunkWriter {
     sender: mpsc::Sender<Message>,
     chunk: Vec<u8>,
 }
@@ -266,7 +322,7 @@ impl ChunkWriter {
         self.sender.blocking_send(message).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    fn finish(mut self) -> io::Result<()> {
+    pub(super) fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         self.send(Message::End)
     }

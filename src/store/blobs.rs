@@ -12,6 +12,7 @@ use crate::id::BlobId;
 #[derive(Debug, Clone)]
 pub struct Blobs {
     root: PathBuf,
+    written: std::sync::Arc<AtomicU64>,
 }
 
 /// Level 1: a step must not wait for compression.
@@ -19,7 +20,7 @@ const ZSTD_LEVEL: i32 = 1;
 
 impl Blobs {
     pub fn new(root: PathBuf) -> Self {
-        Blobs { root }
+        Blobs { root, written: Default::default() }
     }
 
     /// Writes beside, syncs, renames: a crash leaves either nothing or the whole blob.
@@ -33,9 +34,11 @@ impl Blobs {
         fs::create_dir_all(folder)?;
         let temporary = folder.join(format!(".{}.{}", std::process::id(), next_number()));
         let mut file = File::options().write(true).create_new(true).open(&temporary)?;
+        let compressed = zstd::bulk::compress(bytes, ZSTD_LEVEL)?;
+        self.written.fetch_add(compressed.len() as u64, Ordering::Relaxed);
         let mut sealing = Sealing::new(&mut file);
         let written = sealing
-            .write_all(&zstd::bulk::compress(bytes, ZSTD_LEVEL)?)
+            .write_all(&compressed)
             .and_then(|()| sealing.finish().map(drop))
             .and_then(|()| failpoint::hit(Failpoint::BlobWritten))
             .and_then(|()| file.sync_all())
@@ -48,6 +51,15 @@ impl Blobs {
         failpoint::hit(Failpoint::BlobRenamed)?;
         File::open(folder)?.sync_all()?;
         Ok(id)
+    }
+
+    pub fn has(&self, id: &BlobId) -> bool {
+        self.path(id).exists()
+    }
+
+    /// By this process, compressed.
+    pub fn bytes_written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Reads and verifies. Fails with `InvalidData` where the content is not what the name says.

@@ -23,6 +23,12 @@ pub trait Store: Send + Sync {
     /// Stores bytes under their hash; they are durable when this returns.
     fn put_blob(&self, bytes: &[u8]) -> io::Result<BlobId>;
 
+    /// Whether these bytes are stored already.
+    fn has_blob(&self, id: &BlobId) -> bool;
+
+    /// What this store has written of blobs since it was opened, compressed.
+    fn blob_bytes_written(&self) -> u64;
+
     /// The bytes, verified against their name.
     fn blob(&self, id: &BlobId) -> io::Result<Vec<u8>>;
 }

@@ -242,6 +242,14 @@ impl Store for RunStore {
         self.dir.blobs.put(bytes)
     }
 
+    fn has_blob(&self, id: &BlobId) -> bool {
+        self.dir.blobs.has(id)
+    }
+
+    fn blob_bytes_written(&self) -> u64 {
+        self.dir.blobs.bytes_written()
+    }
+
     fn blob(&self, id: &BlobId) -> io::Result<Vec<u8>> {
         self.dir.blobs.get(id)
     }

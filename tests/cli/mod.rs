@@ -67,7 +67,12 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
             files: 1,
             bytes: 9,
         },
-        Event::BaselineFinished { checks: check(1, Verdict::Failed), build_output: Vec::new(), elapsed_ms: 10 },
+        Event::BaselineFinished {
+            checks: check(1, Verdict::Failed),
+            build_output: Vec::new(),
+            elapsed_ms: 10,
+            snapshot: None,
+        },
         Event::ModelRequested { turn: 1, estimated_input_tokens: 100, output_tokens_max: 0, cost_usd_max: None },
         Event::ModelResponded {
             turn: 1,
@@ -90,6 +95,7 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
                 ..Default::default()
             }),
             elapsed_ms: 30,
+            snapshot: None,
         },
         Event::TreeCaptured {
             tree: tree.clone(),

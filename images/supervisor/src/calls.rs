@@ -10,6 +10,7 @@ use greenroom_supervisor::protocol::{
     HelloAck, Outcome, Request, Response, Stream,
 };
 
+use crate::census::Roll;
 use crate::disk::{DiskWatch, News};
 use crate::ended::{Ended, Past};
 use crate::exec::{self, Command, Slot};
@@ -58,6 +59,7 @@ pub(crate) struct Calls {
     /// Forked by us and not yet reaped: nannies and workers.
     children: BTreeSet<Pid>,
     disk: Disk,
+    roll: Roll,
 }
 
 /// Whether the growth of the volumes is watched.
@@ -85,6 +87,7 @@ impl Calls {
             tokens: HashMap::new(),
             children: BTreeSet::new(),
             disk: Disk::NotAskedFor,
+            roll: Roll::default(),
         }
     }
 
@@ -284,6 +287,9 @@ impl Calls {
             | Request::List { .. }
             | Request::Search { .. }
             | Request::Walk { .. }
+            | Request::Census { .. }
+            | Request::Collect { .. }
+            | Request::Settle { .. }
             | Request::Remove { .. }
             | Request::Listen { .. } => self.open(frame.call, request, outbox),
         }
@@ -339,7 +345,7 @@ impl Calls {
                 Ok(port) => return self.finish(call, &Response::Listening { port }, outbox),
                 Err(error) => Err(error),
             },
-            file_request => FileCall::start(call, &file_request, self.null.as_raw_fd()).map(|file| {
+            file_request => FileCall::start(call, &file_request, self.null.as_raw_fd(), &mut self.roll).map(|file| {
                 self.children.insert(file.pid);
                 self.files.insert(call, file);
             }),

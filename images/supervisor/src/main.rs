@@ -1,6 +1,7 @@
 //! PID 1 of every sandbox: takes requests from the host, runs commands and file calls, and never blocks on any of them.
 
 mod calls;
+mod census;
 mod copy;
 mod disk;
 mod ended;

@@ -1,7 +1,8 @@
 //! The protocol between the host and PID 1 of a sandbox, spoken over the container's attached stdin and stdout.
 //!
 //! Reading order: [`frames`] (how bytes become frames, and how a reader finds its feet again), [`bytes`] (paths and
-//! arguments that need not be UTF-8), [`messages`] (what is asked and answered), [`files`] (the file tools' share),
+//! arguments that need not be UTF-8), [`messages`] (what is asked and answered), [`files`] (the file tools' share), [`census`] (what snapshots
+//! are made from),
 //! [`hardening`] (what confinement looks like from inside), [`proxy`] (connections of a set-up phase).
 //!
 //! The rules of a conversation:
@@ -20,6 +21,7 @@
 //!   nothing that ran is lost with the runner. `Forget` says that the host has it safe.
 
 pub mod bytes;
+pub mod census;
 pub mod files;
 pub mod frames;
 pub mod hardening;
@@ -27,6 +29,7 @@ pub mod messages;
 pub mod proxy;
 
 pub use bytes::ByteString;
+pub use census::*;
 pub use files::*;
 pub use frames::{Chunk, Frame, FrameKind, FrameReader, PAYLOAD_BYTES_MAX, PROTOCOL_VERSION, Stream};
 pub use hardening::{Credentials, Hardening};

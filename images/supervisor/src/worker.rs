@@ -9,6 +9,7 @@ use greenroom_supervisor::protocol::{
     CallError, Chunk, ErrorKind, FrameKind, PAYLOAD_BYTES_MAX, Request, Response, WRITE_BYTES_MAX,
 };
 
+use crate::census::{self, Roll, collect, settle};
 use crate::input::InputPipe;
 use crate::outbox::{Outbox, to_json};
 use crate::sys::{self, Fork, Pid};
@@ -16,6 +17,8 @@ use crate::{files, privileges, search, walk};
 
 /// No file call needs longer; one that takes longer is stopped.
 const TIME_MAX: Duration = Duration::from_secs(120);
+/// But for those that read whole trees.
+const TREE_TIME_MAX: Duration = Duration::from_secs(900);
 const READ_BYTES: usize = 256 << 10;
 
 /// PID 1's side of a file call.
@@ -43,7 +46,7 @@ enum Record {
 }
 
 impl FileCall {
-    pub(crate) fn start(call: u64, request: &Request, null: RawFd) -> Result<Self, CallError> {
+    pub(crate) fn start(call: u64, request: &Request, null: RawFd, roll: &mut Roll) -> Result<Self, CallError> {
         let busy = |error: io::Error| CallError {
             kind: ErrorKind::Busy,
             message: format!("cannot fork a worker just now: {error}"),
@@ -61,11 +64,17 @@ impl FileCall {
             }
             _ => (None, None),
         };
+        let (roll, time_max) = match request {
+            Request::Census { .. } => (Some(roll.fd().map_err(busy)?), TREE_TIME_MAX),
+            Request::Walk { .. } | Request::Collect { .. } | Request::Settle { .. } => (None, TREE_TIME_MAX),
+            _ => (None, TIME_MAX),
+        };
+        let fds = Fds { pipe: pipe_child.as_raw_fd(), input: input_child.as_ref().map(AsRawFd::as_raw_fd), roll };
         let pid = match sys::fork().map_err(busy)? {
-            Fork::Child => work(request, pipe_child.as_raw_fd(), input_child.as_ref().map(AsRawFd::as_raw_fd), null),
+            Fork::Child => work(request, &fds, null),
             Fork::Parent(pid) => pid,
         };
-        let deadline = Instant::now() + TIME_MAX;
+        let deadline = Instant::now() + time_max;
         Ok(Self { call, pid, pipe, received: Vec::new(), input, deadline, state: State::Working })
     }
 
@@ -169,18 +178,28 @@ impl Reply {
     }
 }
 
-fn work(request: &Request, pipe: RawFd, input: Option<RawFd>, null: RawFd) -> ! {
+/// What a worker is born with.
+struct Fds {
+    pipe: RawFd,
+    /// Content of a write.
+    input: Option<RawFd>,
+    /// What the last census saw.
+    roll: Option<RawFd>,
+}
+
+fn work(request: &Request, fds: &Fds, null: RawFd) -> ! {
     for fd in 0..3 {
         let _ = sys::duplicate_onto(null, fd);
     }
-    let mut keep = vec![pipe];
-    keep.extend(input);
+    let mut keep = vec![fds.pipe];
+    keep.extend(fds.input);
+    keep.extend(fds.roll);
     sys::close_all_but(&keep);
-    let reply = Reply { fd: pipe };
+    let reply = Reply { fd: fds.pipe };
     // Sooner to die than PID 1, later than commands. Not being able to say so is no reason to refuse.
     let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     let result = match privileges::become_file_worker() {
-        Ok(()) => carry_out(request, input, &reply),
+        Ok(()) => carry_out(request, fds, &reply),
         Err(error) => Err(files::error(b"/", &error)),
     };
     let response = result.unwrap_or_else(|error| Response::Failed { error });
@@ -188,11 +207,11 @@ fn work(request: &Request, pipe: RawFd, input: Option<RawFd>, null: RawFd) -> ! 
     sys::exit_now(0)
 }
 
-fn carry_out(request: &Request, input: Option<RawFd>, reply: &Reply) -> Result<Response, CallError> {
+fn carry_out(request: &Request, fds: &Fds, reply: &Reply) -> Result<Response, CallError> {
     match request {
         Request::Read { path, offset, bytes_max } => files::read(path, *offset, *bytes_max, reply),
         Request::Write { path, bytes_total, mode, parents, expect } => {
-            let input = input.expect("a write was given its input");
+            let input = fds.input.expect("a write was given its input");
             files::write(path, input, *bytes_total, *mode, *parents, expect)
         }
         Request::Stat { path } => files::stat(path),
@@ -203,6 +222,12 @@ fn carry_out(request: &Request, input: Option<RawFd>, reply: &Reply) -> Result<R
             search::search(pattern, path, glob.as_deref(), *matches_max, *bytes_max, reply)
         }
         Request::Walk { root, exclude, hash, entries_max } => walk::walk(root, exclude, *hash, *entries_max, reply),
+        Request::Census { roots, exclude, base, entries_max } => {
+            let roll = fds.roll.expect("a census was given its roll");
+            census::census(roots, exclude, *base, *entries_max, roll, reply)
+        }
+        Request::Collect { roots, places } => collect::collect(roots, places, reply),
+        Request::Settle { roots, orders } => settle::settle(roots, orders),
         Request::Remove { path, depth } => files::remove(path, *depth),
         Request::Hello { .. }
         | Request::Renew

@@ -16,7 +16,23 @@ use numbers::Numbers;
 pub(super) const TOOL: Tool = Tool {
     name: "generic",
     kind: Kind::Generic,
-    anchors: &[" line ", "\tline ", "Line ", "Line = ", " lines ", "[line ", ":["],
+    anchors: &[
+        " line ",
+        "\tline ",
+        "Line ",
+        "Line = ",
+        " lines ",
+        "[line ",
+        ":[",
+        "Error ",
+        "Warning ",
+        "{standard input}:",
+        "mandoc: ",
+        "troff: ",
+        "-S-0",
+        "-W-0",
+        "-F-0",
+    ],
     shapes: &[LineShape::Location],
     reader: || Box::new(Generic),
     ..Tool::DEFAULT
@@ -37,7 +53,10 @@ impl Reader for Generic {
         if is_frame(text) {
             return 0;
         }
-        let indented = line.len() - line.trim_start().len() > 1;
+        // Ant indents what its tasks say.
+        let task = task(text);
+        let indented = line.len() - line.trim_start().len() > 1 && task.is_none();
+        let text = task.unwrap_or(text);
         let Some(found) = place_first(text, indented).or_else(|| words::read(text)) else { return 0 };
         let mut found = found.into_diagnostic();
         // A snippet or a chain of another tool's message is indented and says no severity.
@@ -83,9 +102,18 @@ fn caret(lines: Lines<'_>) -> Option<(u32, usize)> {
     None
 }
 
+/// What follows the tag of one of Ant's tasks.
+fn task(text: &str) -> Option<&str> {
+    let (name, rest) = text.strip_prefix('[')?.split_once("] ")?;
+    let known =
+        ["javac", "javadoc", "jikes", "checkstyle", "groovyc", "scalac", "kotlinc", "cc", "exec", "java", "pmd"];
+    known.contains(&name).then(|| rest.trim_start())
+}
+
 /// Without `** `, `%` and the like, which some tools put before a severity.
 fn undecorated(line: &str) -> &str {
     let text = line.trim();
+    let text = text.strip_prefix("# ").filter(|rest| rest.starts_with("**")).unwrap_or(text);
     let bare = text.trim_start_matches(['*', '%']);
     if bare.len() == text.len() { text } else { bare.trim_end_matches('*').trim() }
 }
@@ -136,15 +164,56 @@ fn place_first(text: &str, indented: bool) -> Option<Found<'_>> {
         if let Some(found) = inner.or_else(|| at_front(rest, said, indented)) {
             return Some(found);
         }
+        if let Some(found) = place_around(rest, said) {
+            return Some(found);
+        }
         let Some((severity, after)) = severity::prefix(rest) else { break };
         said = severity.or(said);
         rest = after;
+        // A code in brackets: `Error: (vlog-13069) file.sv(12): message`
+        if let Some((code, after)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(") "))
+            && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && code.bytes().any(|b| b.is_ascii_digit())
+        {
+            rest = after;
+        }
     }
     place_last(rest, said?)
 }
 
+/// Babel's `/a/file.js: message (12:3)`.
+fn place_around(text: &str, said: Option<Severity>) -> Option<Found<'_>> {
+    let (head, place) = text.strip_suffix(')')?.rsplit_once(" (")?;
+    let (file, message) = head.split_once(": ")?;
+    let (line, column) = place.split_once(':')?;
+    let numbers = Numbers {
+        line: super::place::number(line)?,
+        column: Some(super::place::number(column)?),
+        end_line: None,
+        end_column: None,
+    };
+    (path::kind(file) == path::Kind::File && !message.is_empty()).then_some(Found {
+        file,
+        numbers,
+        severity: said,
+        message,
+    })
+}
+
 /// `[emerg] message in file:3`: only where a severity stands before it.
 fn place_last(text: &str, severity: Severity) -> Option<Found<'_>> {
+    // `message [/a/file.vhd:12]`, `message (file.f90: 12)`
+    for (open, close) in [(" [", ']'), (" (", ')')] {
+        if let Some((message, place)) = text.strip_suffix(close).and_then(|text| text.rsplit_once(open))
+            && let Some((file, line)) = place.rsplit_once(':')
+            && let Some(line) = super::place::number(line.trim_start()).filter(|_| !line.trim_start().is_empty())
+            && path::kind(file) == path::Kind::File
+            && !message.is_empty()
+        {
+            let numbers = Numbers { line, column: None, end_line: None, end_column: None };
+            return Some(Found { file, numbers, severity: Some(severity), message });
+        }
+    }
     let (head, last) = text.trim_end_matches(['.', ')']).rsplit_once(' ')?;
     let at =
         last.char_indices().find_map(|(at, c)| (c == ':').then(|| numbers::after(&last[at..]).map(|n| (at, n)))?)?;
@@ -176,9 +245,15 @@ fn at_front(text: &str, said: Option<Severity>, indented: bool) -> Option<Found<
             continue;
         };
         let file = text[..at].trim_end();
-        let kind = path::kind(file);
+        let kind = match path::kind(file) {
+            path::Kind::NoFile if open == '(' && path::is_spaced(file) => path::Kind::Word,
+            kind => kind,
+        };
+        let spaced = file.contains(' ');
         // A bare word may be a program's port or a counter: only a severity makes it a file.
-        if kind == path::Kind::NoFile || kind == path::Kind::Word && (indented || style != numbers::Style::Colon) {
+        if kind == path::Kind::NoFile
+            || kind == path::Kind::Word && (indented || style != numbers::Style::Colon && !spaced)
+        {
             return None;
         }
         let (message, separated) = message(rest);
@@ -186,6 +261,9 @@ fn at_front(text: &str, said: Option<Severity>, indented: bool) -> Option<Found<
             message.strip_prefix("-> [").and_then(|rest| rest.split_once("]: ")).map_or(message, |(_, rest)| rest);
         let cut = severity::cut(message);
         let certain = said.or(cut.severity).is_some();
+        // Two numbers behind a file's name are a place.
+        let separated = separated
+            || kind == path::Kind::File && numbers.column.is_some() && style == numbers::Style::Colon && !indented;
         // A rule's number stands for a separator: `a.md:3 MD013 Line length`.
         let separated = separated
             || cut.code.is_some() && !cut.message.is_empty() && message.starts_with(|c: char| c.is_ascii_uppercase());
@@ -254,6 +332,27 @@ mod tests {
             ("Error on line 3 of a.xyz: bad", "a.xyz", 3, None, error, None, "bad"),
             ("e: file:///a/b.xyz:3:5 bad", "/a/b.xyz", 3, Some(5), error, None, "bad"),
             ("W: a.xyz:3:5: bad", "a.xyz", 3, Some(5), warning, None, "bad"),
+            ("a.xyz:3:5 bad thing", "a.xyz", 3, Some(5), None, None, "bad thing"),
+            ("Error ping.c 15: bad", "ping.c", 15, None, error, None, "bad"),
+            ("    [javac] /a/B.jxx:3: bad", "/a/B.jxx", 3, None, None, None, "bad"),
+            (
+                "keyboard handler.c(5) : warning C4005: bad",
+                "keyboard handler.c",
+                5,
+                None,
+                warning,
+                Some("C4005"),
+                "bad",
+            ),
+            ("SyntaxError: /a/b.js: Unexpected token (3:5)", "/a/b.js", 3, Some(5), None, None, "Unexpected token"),
+            ("ERROR: [VRFC 10-91] bad [/a/foo.vhd:12]", "/a/foo.vhd", 12, None, error, None, "bad"),
+            ("# ** Error: (vlog-130) foo.sv(12): bad", "foo.sv", 12, None, error, None, "bad"),
+            ("/usr/lib/cc/cfe: Error: foo.c: 1: bad", "foo.c", 1, None, error, None, "bad"),
+            ("{standard input}:27: Warning: bad", "{standard input}", 27, None, warning, None, "bad"),
+            ("\"file:/a/foo.html\":12.3-12.9: error: bad", "/a/foo.html", 12, Some(3), error, None, "bad"),
+            ("mandoc: foo.1:12:3: WARNING: bad", "foo.1", 12, Some(3), warning, None, "bad"),
+            ("PGC-S-0039-Use of x (foo.c: 12)", "foo.c", 12, None, error, None, "Use of x"),
+            ("BUILD:12:3: bad", "BUILD", 12, Some(3), None, None, "bad"),
         ] {
             let expected = (file.to_owned(), at, column, severity, code.map(str::to_owned), message.to_owned());
             assert_eq!(place(line), expected, "{line}");

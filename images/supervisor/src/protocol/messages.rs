@@ -4,7 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteString, Entry, Hardening, Match, Metadata, ReadDone, WalkEntry};
+use super::{
+    ByteString, CensusDone, CensusEntry, Collected, Entry, Hardening, Match, Metadata, Order, Place, ReadDone,
+    Unsettled, WalkEntry,
+};
 
 /// Host to supervisor. A new call's id (in the frame) is greater than every earlier one; `Cancel` and `Ack` name a call
 /// that exists; `Hello`, `Renew` and `Shutdown` use call 0.
@@ -43,6 +46,14 @@ pub enum Request {
     /// The manifest of a tree. `exclude` holds paths relative to `root`, left out with all below them. Answered by
     /// `WalkEntries` (none to many), `WalkDone`.
     Walk { root: ByteString, exclude: Vec<ByteString>, hash: HashWhich, entries_max: u64 },
+    /// What differs in whole trees from the census `base` (0: none). `exclude` is left out with all below it. Answered by
+    /// `CensusEntries` and `CensusGone` (none to many), `CensusDone`.
+    Census { roots: Vec<ByteString>, exclude: Vec<Place>, base: u64, entries_max: u64 },
+    /// Whole regular files one after the other: for each Data frames of stream `File` (whose offsets run through all of
+    /// them) and one `Collected`; then `CollectDone`.
+    Collect { roots: Vec<ByteString>, places: Vec<Place> },
+    /// Before the first command: makes what an engine could not unpack. Answered by `Settled`.
+    Settle { roots: Vec<ByteString>, orders: Vec<Order> },
     /// Removes a file, a link, or a directory with everything in it. Answered by `Removed`.
     Remove { path: ByteString, depth: RemoveDepth },
     /// In a set-up phase only: accepts connections on the container's `127.0.0.1:port` (0: any) and carries them as Proxy
@@ -180,6 +191,20 @@ pub enum Response {
         unreadable: u64,
         cut: bool,
     },
+    CensusEntries {
+        entries: Vec<CensusEntry>,
+    },
+    /// With everything that was below them.
+    CensusGone {
+        places: Vec<Place>,
+    },
+    CensusDone(CensusDone),
+    Collected(Collected),
+    CollectDone,
+    Settled {
+        /// What could not be done; the first few.
+        unsettled: Vec<Unsettled>,
+    },
     Removed,
     Listening {
         port: u16,
@@ -201,6 +226,9 @@ impl Response {
             | Self::ListDone { .. }
             | Self::SearchDone { .. }
             | Self::WalkDone { .. }
+            | Self::CensusDone(_)
+            | Self::CollectDone
+            | Self::Settled { .. }
             | Self::Removed
             | Self::Listening { .. }
             | Self::Failed { .. } => true,
@@ -208,7 +236,10 @@ impl Response {
             | Self::Renewed
             | Self::Entries { .. }
             | Self::Matches { .. }
-            | Self::WalkEntries { .. } => false,
+            | Self::WalkEntries { .. }
+            | Self::CensusEntries { .. }
+            | Self::CensusGone { .. }
+            | Self::Collected(_) => false,
         }
     }
 }
@@ -355,6 +386,9 @@ impl Request {
             | Self::List { .. }
             | Self::Search { .. }
             | Self::Walk { .. }
+            | Self::Census { .. }
+            | Self::Collect { .. }
+            | Self::Settle { .. }
             | Self::Remove { .. }
             | Self::Listen { .. } => true,
             Self::Hello { .. }

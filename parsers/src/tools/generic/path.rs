@@ -31,6 +31,9 @@ const NAMES: &[&str] = &[
     "(standard input)",
     "STDIN",
     "stdin",
+    "{standard input}",
+    "BUILD",
+    "WORKSPACE",
     "-",
 ];
 
@@ -46,7 +49,7 @@ pub(super) fn kind(text: &str) -> Kind {
     let path = match path.split_once("://") {
         Some(("file", rest)) => rest,
         Some(_) => return Kind::NoFile,
-        None => path,
+        None => path.strip_prefix("file:").unwrap_or(path),
     };
     let drive = path.len() > 2 && path.as_bytes()[1] == b':' && path.as_bytes()[0].is_ascii_alphabetic();
     let body = if drive { &path[2..] } else { path };
@@ -72,8 +75,12 @@ pub(super) fn kind(text: &str) -> Kind {
             // `v1.2`, `127.0.0.1`, `3.5s`
             let version = !stem.is_empty() && stem.bytes().all(|b| b.is_ascii_digit() || b == b'.');
             let host = !has_folder && DOMAINS.contains(&extension);
+            // Manual pages: `foo.1`
+            let page =
+                extension.len() == 1 && stem.starts_with(|c: char| c.is_ascii_alphabetic()) && !stem.contains('.');
             match lettered && plain && sized && !host && !version {
                 true => Kind::File,
+                false if page && plain => Kind::Word,
                 false => Kind::NoFile,
             }
         }
@@ -84,8 +91,20 @@ pub(super) fn kind(text: &str) -> Kind {
     }
 }
 
+/// A name of a few words, the last of which has an extension: `keyboard handler.c`.
+pub(super) fn is_spaced(text: &str) -> bool {
+    const WORDS_MAX: usize = 4;
+    let mut words = text.split(' ');
+    words.clone().count() <= WORDS_MAX
+        && words.clone().all(|word| word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')))
+        && words.next_back().is_some_and(|last| kind(last) == Kind::File)
+}
+
 /// Without quotes and `file://`.
 pub(super) fn plain(text: &str) -> String {
     let path = text.trim_matches(['"', '\'', '`']);
-    if path.starts_with("file://") { crate::tools::sarif::path(path) } else { path.to_owned() }
+    if path.starts_with("file://") {
+        return crate::tools::sarif::path(path);
+    }
+    path.strip_prefix("file:").unwrap_or(path).to_owned()
 }

@@ -38,6 +38,7 @@ const WORDS: &[(&str, Severity)] = &[
     ("style", Severity::Info),
     ("convention", Severity::Info),
     ("refactor", Severity::Info),
+    ("reflection warning", Severity::Warning),
     ("performance", Severity::Info),
     ("portability", Severity::Info),
     ("suggestion", Severity::Hint),
@@ -98,6 +99,20 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
     {
         return Some((Some(Severity::Error), rest.trim_start()));
     }
+    // The Portland Group's `PGC-S-0039-`
+    if let Some((program, rest)) = text.split_once('-')
+        && let [level @ (b'S' | b'F' | b'W' | b'I'), b'-', digits @ .., _] = rest.as_bytes().get(..7).unwrap_or(&[])
+        && digits.iter().all(u8::is_ascii_digit)
+        && program.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && let Some(rest) = rest[6..].strip_prefix('-')
+    {
+        let severity = match level {
+            b'W' => Severity::Warning,
+            b'I' => Severity::Info,
+            _ => Severity::Error,
+        };
+        return Some((Some(severity), rest));
+    }
     // Verilator's `Warning-WIDTH: `
     if let Some((head, rest)) = text.split_once(": ")
         && let Some((name, code)) = head.split_once('-')
@@ -135,6 +150,10 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
     let (name, code) = name.split_once(' ').map_or((name, ""), |(name, code)| (name, code));
     if let Some(severity) = one_letter(name).filter(|_| rest.starts_with(' ') && code.is_empty()) {
         return Some((Some(severity), rest.trim_start()));
+    }
+    // A program with its path speaks.
+    if name.starts_with('/') && code.is_empty() && word(rest.trim_start()).is_some() {
+        return Some((None, rest.trim_start()));
     }
     // The program that speaks: a word, nothing else.
     let program = code.is_empty()

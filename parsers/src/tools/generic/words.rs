@@ -63,6 +63,13 @@ fn around(text: &str, at: usize) -> Option<Found<'_>> {
         let frame = tail.starts_with("in ");
         return (!tail.is_empty() && !frame).then_some(Found { file, numbers, severity, message: tail });
     }
+    // OCaml's on one line: `File "x.ml", lines 5-8, characters 20-155: message`
+    if lead == "File"
+        && numbers.end_column.is_some()
+        && let Some(message) = rest.strip_prefix(": ")
+    {
+        return Some(Found { file, numbers, severity: None, message });
+    }
     if lead == "File" || lead == "from" {
         return None;
     }
