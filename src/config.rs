@@ -166,6 +166,8 @@ pub struct Typed {
 pub struct RunConfig {
     /// Absolute, a folder with something in it.
     pub repo: PathBuf,
+    /// `URL@COMMIT`, where the folder is only the clone of that.
+    pub origin: Option<String>,
     /// `None`: what the environment's keys suggest.
     pub model: Option<String>,
     /// `None`: what the repository's manifests suggest.
@@ -178,6 +180,11 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
+    /// What the repository is called: for people, and to tell it from others.
+    pub fn repository(&self) -> String {
+        self.origin.clone().unwrap_or_else(|| self.repo.display().to_string())
+    }
+
     pub fn resolve(repo: &Path, typed: Typed, file: FileConfig) -> Result<Self> {
         let repo = repository(repo)?;
         let defaults = Limits::default();
@@ -194,6 +201,7 @@ impl RunConfig {
         env.extend(typed.env);
         Ok(RunConfig {
             repo,
+            origin: None,
             model: typed.model.or(file.model),
             image: typed.image.or(file.image),
             limits,
@@ -204,7 +212,7 @@ impl RunConfig {
     }
 }
 
-fn resources(config: &SandboxConfig) -> ResourceLimits {
+pub(crate) fn resources(config: &SandboxConfig) -> ResourceLimits {
     ResourceLimits {
         memory_bytes: config.memory.map_or(4 << 30, |size| size.0),
         pids: config.pids.unwrap_or(1024),

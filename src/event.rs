@@ -167,6 +167,8 @@ pub enum Named<'a> {
     Bytes(&'a BlobId),
     /// A manifest, which names the contents of a tree.
     Manifest(&'a BlobId),
+    /// The root of a snapshot, which names folders and contents.
+    Snapshot(&'a BlobId),
 }
 
 impl Event {
@@ -175,15 +177,17 @@ impl Event {
         fn outputs(checks: &[CheckResult]) -> impl Iterator<Item = Named<'_>> {
             checks.iter().map(|check| Named::Bytes(&check.output))
         }
+        fn root(snapshot: &Option<SnapshotRef>) -> impl Iterator<Item = Named<'_>> {
+            snapshot.iter().map(|snapshot| Named::Snapshot(&snapshot.root))
+        }
         match self {
             Event::RunStarted { pristine, .. } => pristine.iter().map(Named::Manifest).collect(),
             Event::SandboxStarted { pristine, .. } => vec![Named::Manifest(pristine)],
-            Event::BaselineFinished { checks, .. } | Event::VerificationFinished { checks, .. } => {
-                outputs(checks).collect()
-            }
-            Event::ToolCallFinished { result, .. } => {
+            Event::BaselineFinished { checks, snapshot, .. } => outputs(checks).chain(root(snapshot)).collect(),
+            Event::VerificationFinished { checks, .. } => outputs(checks).collect(),
+            Event::ToolCallFinished { result, snapshot, .. } => {
                 let output = result.output.iter().map(Named::Bytes);
-                output.chain(outputs(result.checks.as_deref().unwrap_or_default())).collect()
+                output.chain(outputs(result.checks.as_deref().unwrap_or_default())).chain(root(snapshot)).collect()
             }
             Event::TreeCaptured { tree, patch, workspace, .. } => {
                 let fixed = [Named::Manifest(tree), Named::Bytes(patch)];

@@ -55,6 +55,7 @@ fn request() -> ModelRequest {
             ToolSpec { name: "submit", description: "end", input_schema: json!({"type": "object"}) },
         ],
         output_tokens_max: 1000,
+        answers_before: None,
         findings: None,
     }
 }

@@ -45,6 +45,7 @@ fn request() -> ModelRequest {
             tool("submit", json!({"summary": text})),
         ],
         output_tokens_max: 2000,
+        answers_before: None,
         findings: None,
     }
 }

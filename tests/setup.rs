@@ -178,18 +178,31 @@ async fn a_python_package_installs_through_the_proxy_and_the_run_reaches_nothing
     // The repository's own files are the sandbox's to bring, and what set-up made belongs to the user.
     let (_, said) = house.say(&done.image, "ls -A; touch .venv/x made && stat -c %U made", &[("g", "")]).await;
     assert_eq!(said, ".venv\ng\nmade\nagent\n");
-    let reach = "import socket, time\nbegan = time.time()\n\
-        for kind, address in [(socket.SOCK_STREAM, ('127.0.0.1', 3128)), (socket.SOCK_STREAM, ('1.1.1.1', 443)), \
-        (socket.SOCK_DGRAM, ('1.1.1.1', 53)), (socket.SOCK_STREAM, ('169.254.169.254', 80)), \
-        (socket.SOCK_STREAM, ('172.17.0.1', 80))]:\n    \
-            s = socket.socket(socket.AF_INET, kind); s.settimeout(1)\n    \
-            try: s.connect(address); s.send(b'x'); print('reached', address)\n    \
-            except OSError: pass\n\
-        try: socket.getaddrinfo('example.org', 80); print('resolved')\n\
-        except OSError: pass\n\
-        print(time.time() - began < 1)";
+    let reach = r#"
+import socket, time
+began = time.time()
+T, D, R = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW
+four, six = socket.AF_INET, socket.AF_INET6
+ways = [(four, T, 0, (host, port)) for host, port in [("127.0.0.1", 3128), ("1.1.1.1", 443), ("169.254.169.254", 80),
+        ("172.17.0.1", 80), ("10.0.0.1", 80), ("192.168.0.1", 80)]]
+ways += [(four, D, 0, (host, 53)) for host in ["1.1.1.1", "169.254.169.254", "172.17.0.1", "255.255.255.255"]]
+ways += [(six, kind, 0, (host, 443)) for kind in [T, D] for host in ["2606:4700:4700::1111", "fd00:ec2::254", "fe80::1"]]
+ways += [(four, kind, socket.IPPROTO_ICMP, ("1.1.1.1", 0)) for kind in [D, R]]
+ways += [(six, kind, socket.IPPROTO_ICMPV6, ("2606:4700:4700::1111", 0)) for kind in [D, R]]
+for family, kind, protocol, address in ways:
+    try:
+        s = socket.socket(family, kind, protocol); s.settimeout(1)
+        s.connect(address); s.send(b"\x08\x00\xf7\xff\x00\x00\x00\x00"); print("reached", address)
+    except OSError: pass
+for name in ["example.org", "metadata.google.internal", "host.docker.internal"]:
+    try: socket.getaddrinfo(name, 80); print("resolved", name)
+    except OSError: pass
+# Only the loopback has an address or a route, so there is no gateway to ask.
+print(sorted(name for _, name in socket.if_nameindex()))
+print(len(open("/proc/net/route").read().splitlines()) - 1, time.time() - began < 1)
+"#;
     let (_, said) = house.say(&done.image, "python3 reach.py", &[("reach.py", reach)]).await;
-    assert_eq!(said, "True\n");
+    assert_eq!(said, "['lo']\n0 True\n");
     house.examine_and_remove(&done.image).await;
 }
 

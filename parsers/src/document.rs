@@ -51,6 +51,10 @@ pub(crate) fn extent(window: &Window, line: usize) -> Extent<'_> {
     let cut = || if text.len() >= DOCUMENT_BYTES_MAX { Extent::TooLong } else { Extent::NeedsMore };
     let indent = bytes.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
     let found = if bytes.get(indent) == Some(&b'<') { xml_end(text, limit) } else { json_end(bytes) };
+    window.worked(match found {
+        End::At { end, .. } | End::No { at: end } => end,
+        End::Cut => limit,
+    });
     match found {
         End::At { end, root } => {
             let rest = memchr::memchr(b'\n', &bytes[end..]).map_or(limit, |at| end + at);
@@ -64,14 +68,20 @@ pub(crate) fn extent(window: &Window, line: usize) -> Extent<'_> {
             })
         }
         End::Cut => cut(),
-        End::No => Extent::NotADocument,
+        End::No { .. } => Extent::NotADocument,
     }
 }
 
 enum End<'a> {
-    At { end: usize, root: Option<&'a str> },
+    At {
+        end: usize,
+        root: Option<&'a str>,
+    },
     Cut,
-    No,
+    /// What stands at `at` is neither.
+    No {
+        at: usize,
+    },
 }
 
 /// Checks just enough of the syntax to give up early on what only looks like JSON.
@@ -91,13 +101,13 @@ fn json_end(bytes: &[u8]) -> End<'static> {
                         break;
                     }
                     Some(skip) if bytes[at + skip] == b'\\' => at += skip + 1,
-                    Some(_) => return End::No,
+                    Some(skip) => return End::No { at: at + skip },
                     None => return End::Cut,
                 }
             },
             b',' | b':' | b'0'..=b'9' | b'+' | b'-' | b'.' | b'E' => {}
             b if b.is_ascii_whitespace() || b.is_ascii_lowercase() => {}
-            _ => return End::No,
+            _ => return End::No { at },
         }
         at += 1;
     }
@@ -114,7 +124,7 @@ fn xml_end(text: &str, limit: usize) -> End<'_> {
         at += open;
         let rest = &text[at..];
         if at > PROLOGUE_BYTES_MAX {
-            return End::No;
+            return End::No { at };
         }
         if rest.starts_with("<?") || rest.starts_with("<!") {
             let close = if rest.starts_with("<!--") { "-->" } else { ">" };
@@ -123,7 +133,7 @@ fn xml_end(text: &str, limit: usize) -> End<'_> {
         } else {
             let name = rest[1..].split(|c: char| c.is_whitespace() || c == '>' || c == '/').next().unwrap_or("");
             if !xml_roots().any(|root| root == name) {
-                return End::No;
+                return End::No { at };
             }
             break name;
         }

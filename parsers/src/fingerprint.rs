@@ -7,27 +7,9 @@ pub(crate) fn of(diagnostic: &Diagnostic) -> String {
     hash.field(&diagnostic.source);
     hash.field(diagnostic.code.as_deref().unwrap_or(""));
     hash.field(diagnostic.file.as_deref().unwrap_or(""));
-    hash.field(&normalised(&diagnostic.message));
-    format!("{:016x}", hash.0)
-}
-
-/// Runs of digits (hexadecimal addresses too) become `#`, runs of white space one blank.
-fn normalised(message: &str) -> String {
-    let mut out = String::with_capacity(message.len());
-    let mut chars = message.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c.is_ascii_digit() {
-            let hexadecimal = c == '0' && chars.next_if(|c| matches!(c, 'x' | 'X')).is_some();
-            while chars.next_if(|c| if hexadecimal { c.is_ascii_hexdigit() } else { c.is_ascii_digit() }).is_some() {}
-            out.push('#');
-        } else if c.is_whitespace() {
-            while chars.next_if(|c| c.is_whitespace()).is_some() {}
-            out.push(' ');
-        } else {
-            out.push(c);
-        }
-    }
-    out
+    hash.message(&diagnostic.message);
+    let digit = |nibble: u32| char::from_digit((hash.0 >> (nibble * 4)) as u32 & 15, 16);
+    (0..16).rev().filter_map(digit).collect()
 }
 
 /// FNV-1a, 64 bits: small, and the same on every machine and in every version.
@@ -41,9 +23,31 @@ impl Default for Fnv {
 
 impl Fnv {
     fn field(&mut self, text: &str) {
-        for byte in text.bytes().chain([0]) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        text.bytes().chain([0]).for_each(|byte| self.byte(byte));
+    }
+
+    fn byte(&mut self, byte: u8) {
+        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+
+    /// Runs of digits (hexadecimal addresses too) count as `#`, runs of white space as one blank.
+    fn message(&mut self, text: &str) {
+        let mut chars = text.chars().peekable();
+        let mut buffer = [0; 4];
+        while let Some(c) = chars.next() {
+            if c.is_ascii_digit() {
+                let hexadecimal = c == '0' && chars.next_if(|c| matches!(c, 'x' | 'X')).is_some();
+                let is_digit = |c: &char| if hexadecimal { c.is_ascii_hexdigit() } else { c.is_ascii_digit() };
+                while chars.next_if(is_digit).is_some() {}
+                self.byte(b'#');
+            } else if c.is_whitespace() {
+                while chars.next_if(|c| c.is_whitespace()).is_some() {}
+                self.byte(b' ');
+            } else {
+                c.encode_utf8(&mut buffer).bytes().for_each(|byte| self.byte(byte));
+            }
         }
+        self.byte(0);
     }
 }
 

@@ -96,7 +96,14 @@ impl Parser {
     }
 
     /// Reads what is left and says what was understood.
-    pub fn finish(mut self) -> Report {
+    pub fn finish(self) -> Report {
+        self.finish_and_work().0
+    }
+
+    /// [`Parser::finish`], and how many bytes were looked at, each as often as it was: for tests that reading costs no
+    /// more than so and so much for each byte of input.
+    #[doc(hidden)]
+    pub fn finish_and_work(mut self) -> (Report, u64) {
         let in_mid_line = !self.partial.is_empty();
         if in_mid_line {
             self.end_line();
@@ -113,11 +120,12 @@ impl Parser {
                 reader.finish(&mut self.sink);
             }
         }
+        let work_bytes = self.window.work_bytes();
         let (mut report, evidence, command) = self.sink.into_parts();
         report.input_bytes = self.input_bytes;
         report.unread_lines = self.lines_with_text.saturating_sub(self.lines_claimed);
         verdict::decide(&mut report, &evidence, command.as_ref(), self.exit);
-        report
+        (report, work_bytes)
     }
 
     /// The output ends without a newline: a line that nobody read may be the start of one that somebody would have.

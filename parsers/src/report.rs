@@ -22,6 +22,9 @@ pub struct Report {
     pub diagnostics: Vec<Diagnostic>,
     pub tests: Vec<TestCase>,
     pub traces: Vec<Trace>,
+    /// Coverage, where a tool printed it. A number about the code is no verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
     pub summary: Summary,
     /// Lines that no parser claimed and that are not blank.
     pub unread_lines: u64,
@@ -173,6 +176,39 @@ pub struct Frame {
     /// The source line as printed beside the frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+}
+
+/// How much of something was executed, as the tool measured it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// The tool that printed it: `coverage.py`, `lcov`, `jacoco` …
+    pub source: String,
+    pub kind: MetricKind,
+    /// `None`: of everything that was measured.
+    pub file: Option<String>,
+    /// From 0 to 100, as printed; from the counts where only they are.
+    pub percent: Option<f64>,
+    pub covered: Option<u64>,
+    pub total: Option<u64>,
+    /// Lines that were not executed, first and last of each run of them, as far as the tool lists them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_lines: Vec<(u32, u32)>,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricKind {
+    Lines,
+    Statements,
+    Branches,
+    Functions,
+    /// llvm-cov's regions.
+    Regions,
+    /// JaCoCo's bytecode instructions.
+    Instructions,
+    /// Several of these in one number, as coverage.py does with branches.
+    Combined,
 }
 
 /// Counts as parsed, and beside them as the tool printed them.

@@ -83,7 +83,11 @@ impl Selector {
 /// Whether `name:12`, `name(12` or `name[12` meet at `at`. `12:34` does not: clocks are everywhere.
 fn is_location(text: &[u8], at: usize) -> bool {
     match text.get(at + 1) {
-        Some(b) if b.is_ascii_digit() => {}
+        Some(b) if b.is_ascii_digit() => {
+            if text[at] == b':' && is_counter(text, at) {
+                return false;
+            }
+        }
         Some(b' ' | b'(') => return is_loose_location(text, at),
         Some(_) | None => return false,
     }
@@ -97,6 +101,16 @@ fn is_location(text: &[u8], at: usize) -> bool {
         Some(b) => b.is_ascii_alphabetic() || matches!(b, b'_' | b'"' | b'>' | b'-' | b')'),
         None => false,
     }
+}
+
+/// `Get:12 https`, `worker:3 done`: a bare word, a number and a blank. A file's name has a dot or a slash in it.
+fn is_counter(text: &[u8], at: usize) -> bool {
+    const WORD_BYTES_MAX: usize = 64;
+    let digits = text[at + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let is_word = |b: &&u8| b.is_ascii_alphanumeric() || matches!(**b, b'-' | b'_');
+    let word = text[..at].iter().rev().take(WORD_BYTES_MAX).take_while(is_word).count();
+    let starts = matches!(text[..at - word].last(), None | Some(b'\n' | b' '));
+    starts && matches!(text.get(at + 1 + digits), Some(b' ' | b'\n') | None)
 }
 
 /// `name: 12:`, `name: (12, 3)`, `name (12:3)`: the number must be followed by what makes it a place.

@@ -3,11 +3,15 @@
 use crate::command::Command;
 use crate::directory::Directories;
 use crate::tools::Kind;
-use crate::{Diagnostic, PrintedCounts, Report, SCHEMA, Severity, Summary, TestCase, TestStatus, Trace, fingerprint};
+use crate::{
+    Diagnostic, Metric, PrintedCounts, Report, SCHEMA, Severity, Summary, TestCase, TestStatus, Trace, fingerprint,
+};
 
 const DIAGNOSTICS_MAX: usize = 2_000;
 const TESTS_MAX: usize = 20_000;
 const TRACES_MAX: usize = 200;
+const METRICS_MAX: usize = 5_000;
+const MISSING_LINES_MAX: usize = 1_000;
 const MESSAGE_BYTES_MAX: usize = 16 << 10;
 const RELATED_MAX: usize = 100;
 
@@ -81,7 +85,6 @@ impl Sink {
 
     /// Adds a finding. `source` and `fingerprint` are filled in where the tool left them empty.
     pub(crate) fn diagnostic(&mut self, mut diagnostic: Diagnostic) {
-        self.complete(&mut diagnostic);
         match diagnostic.severity {
             Some(Severity::Error) => {
                 self.report.summary.diagnostic_errors += 1;
@@ -99,6 +102,7 @@ impl Sink {
         }
         self.evidence.checker_ran |= matches!(self.kind, Kind::Compiler | Kind::Linter);
         if self.report.diagnostics.len() < DIAGNOSTICS_MAX {
+            self.complete(&mut diagnostic);
             self.report.diagnostics.push(diagnostic);
         } else {
             self.report.unlisted += 1;
@@ -110,6 +114,7 @@ impl Sink {
             diagnostic.source = self.tool.to_owned();
         }
         cut(&mut diagnostic.message);
+        forget_end_before_start(diagnostic);
         if let Some(path) = diagnostic.file.as_deref().and_then(|file| self.directories.join(file)) {
             diagnostic.file = Some(path);
         }
@@ -166,6 +171,26 @@ impl Sink {
         self.evidence.traces += 1;
         if self.report.traces.len() < TRACES_MAX {
             self.report.traces.push(trace);
+        } else {
+            self.report.unlisted += 1;
+        }
+    }
+
+    /// Adds how much was executed. `source` is filled in where the tool left it empty; `percent` from the counts.
+    pub(crate) fn metric(&mut self, mut metric: Metric) {
+        if metric.source.is_empty() {
+            metric.source = self.tool.to_owned();
+        }
+        if let (None, Some(covered), Some(total)) = (metric.percent, metric.covered, metric.total)
+            && total > 0
+        {
+            #[allow(clippy::cast_precision_loss, reason = "a percentage needs no more than 52 bits")]
+            let share = covered as f64 / total as f64;
+            metric.percent = Some((share * 10_000.0).round() / 100.0);
+        }
+        metric.missing_lines.truncate(MISSING_LINES_MAX);
+        if self.report.metrics.len() < METRICS_MAX {
+            self.report.metrics.push(metric);
         } else {
             self.report.unlisted += 1;
         }
@@ -249,6 +274,18 @@ impl EvidenceSeen {
 
     pub(crate) fn errored_tests(&self, summary: &Summary) -> u64 {
         summary.errors.max(summary.printed.as_ref().and_then(|p| p.errors).unwrap_or(0))
+    }
+}
+
+/// A span that ends before it begins was damaged on its way: its start is what many tools agree on.
+fn forget_end_before_start(diagnostic: &mut Diagnostic) {
+    let Diagnostic { line, column, end_line, end_column, .. } = diagnostic;
+    if line.zip(*end_line).is_some_and(|(line, end)| end < line) {
+        (*end_line, *end_column) = (None, None);
+    }
+    let on_one_line = end_line.is_none() || line == end_line;
+    if on_one_line && column.zip(*end_column).is_some_and(|(column, end)| end < column) {
+        *end_column = None;
     }
 }
 

@@ -1,5 +1,7 @@
 //! The part of the text that is in memory, cut in lines, and the cursor a tool reads it with.
 
+use std::cell::Cell;
+
 /// Lines in memory. Grows at the end, forgets at the front.
 #[derive(Default)]
 pub(crate) struct Window {
@@ -8,6 +10,8 @@ pub(crate) struct Window {
     starts: Vec<usize>,
     /// `text` up to here is cut in lines.
     indexed: usize,
+    /// See [`Window::work_bytes`].
+    work_bytes: Cell<u64>,
 }
 
 impl Window {
@@ -50,7 +54,18 @@ impl Window {
     pub(crate) fn line(&self, number: usize) -> Option<&str> {
         let start = *self.starts.get(number)?;
         let next = self.starts.get(number + 1).copied().unwrap_or(self.indexed);
+        self.worked(next - start);
         self.text.get(start..next - 1)
+    }
+
+    pub(crate) fn worked(&self, bytes: usize) {
+        self.work_bytes.set(self.work_bytes.get() + bytes as u64);
+    }
+
+    /// Bytes of all lines that were handed out, each as often as it was, and of documents that were searched: what
+    /// reading costs, in a unit that is the same on every machine.
+    pub(crate) fn work_bytes(&self) -> u64 {
+        self.work_bytes.get()
     }
 
     /// Forgets the first `lines` lines.

@@ -15,6 +15,7 @@ use super::{RunState, Step};
 use crate::context;
 use crate::error::{Error, ExitCode, Result};
 use crate::event::{Event, JOURNAL_SCHEMA, Limits, RunOutcome, RunStatus, ToolOutcome};
+use crate::failpoint::{self, Failpoint};
 use crate::feedback::Delta;
 use crate::id::{CallToken, RunId};
 use crate::message::{ToolUse, Usage};
@@ -23,7 +24,7 @@ use crate::network::Traffic;
 use crate::sandbox::{AGENT_UID, Installer, Launcher, Sandbox, SandboxError, SandboxSpec};
 use crate::snapshot::change::created;
 use crate::snapshot::pack::tar_stream;
-use crate::snapshot::{Manifest, TreePath};
+use crate::snapshot::{Manifest, SnapshotRef, TreePath};
 use crate::store::Store;
 use crate::task::Task;
 use crate::tools::{self, ToolCall, ToolContext, ToolFailure, install, run_checks};
@@ -35,6 +36,8 @@ pub struct Parts {
     pub launcher: Arc<dyn Launcher>,
     pub model: Arc<dyn Model>,
     pub spec: SandboxSpec,
+    /// Which owner of the run this process is, counted from 1.
+    pub epoch: u32,
     /// The tree as copied in; its contents are in the store.
     pub pristine: Arc<Manifest>,
     pub settings: Settings,
@@ -97,22 +100,30 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
         parent: None,
     };
     let state = RunState::start(&started).expect("the event starts a run");
-    let snapshots = Snapshots::default();
-    let mut run = Run { parts, state, sandbox: None, snapshots, observer, began: Instant::now() };
+    let mut run = Run::new(parts, state, observer);
     run.parts.store.append(&started).map_err(store_failed)?;
     run.observer.event(&started, &run.state);
     let traffic = std::mem::take(&mut run.parts.traffic);
     for event in network_events(None, &traffic.requests, traffic.left_out) {
         run.commit(event).map_err(failed)?;
     }
-    let ended = run.until_done(&stop).await;
-    let stopped = match run.sandbox.take() {
-        Some(sandbox) => sandbox.stop().await,
-        None => Ok(()),
-    };
-    ended?;
-    stopped?;
-    Ok(run.state)
+    run.until_end(&stop).await
+}
+
+/// Goes on with a run of an earlier process, whose journal folded to `state`.
+pub async fn resume(
+    parts: Parts,
+    state: RunState,
+    limits: Option<Limits>,
+    observer: &mut dyn Observer,
+    stop: CancellationToken,
+) -> Result<RunState> {
+    failpoint::hit(Failpoint::ResumeOpened).map_err(store_failed)?;
+    let mut run = Run::new(parts, state, observer);
+    let resumed = Event::Resumed { schema: JOURNAL_SCHEMA, greenroom: env!("CARGO_PKG_VERSION").into(), limits };
+    run.commit(resumed).map_err(failed)?;
+    run.take_back().await.map_err(failed)?;
+    run.until_end(&stop).await
 }
 
 pub(super) struct Run<'a> {
@@ -120,12 +131,51 @@ pub(super) struct Run<'a> {
     pub(super) state: RunState,
     pub(super) sandbox: Option<Box<dyn Sandbox>>,
     /// What is known of the sandbox's files.
-    snapshots: Snapshots,
-    observer: &'a mut dyn Observer,
+    pub(super) snapshots: Snapshots,
+    pub(super) observer: &'a mut dyn Observer,
+    /// By this process.
     began: Instant,
+    /// By earlier ones.
+    spent_before: Duration,
+    pub(super) reattached: u32,
+    /// Sandboxes lost since something was committed.
+    pub(super) losses: u32,
+    /// For the record of the sandbox that takes its place.
+    pub(super) lost_because: String,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(parts: Parts, state: RunState, observer: &'a mut dyn Observer) -> Self {
+        let spent_before = Duration::from_millis(state.elapsed_ms);
+        Run {
+            parts,
+            state,
+            sandbox: None,
+            snapshots: Snapshots::default(),
+            observer,
+            began: Instant::now(),
+            spent_before,
+            reattached: 0,
+            losses: 0,
+            lost_because: "the one before is gone".into(),
+        }
+    }
+
+    async fn until_end(mut self, stop: &CancellationToken) -> Result<RunState> {
+        let ended = self.until_done(stop).await;
+        let stopped = match self.sandbox.take() {
+            Some(sandbox) => sandbox.stop().await,
+            None => Ok(()),
+        };
+        ended?;
+        stopped?;
+        Ok(self.state)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.spent_before + self.began.elapsed()
+    }
+
     async fn until_done(&mut self, stop: &CancellationToken) -> Result<()> {
         loop {
             let step = self.state.next();
@@ -142,6 +192,13 @@ impl Run<'_> {
                 () = stop.cancelled(), if !starts_one => continue,
                 outcome = self.carry_out(step, stop) => outcome,
             };
+            let outcome = match outcome {
+                // What is under way is asked for again, in the same sandbox or in a fresh one.
+                Err(ToolFailure::Sandbox(error @ SandboxError::Lost { .. })) => {
+                    self.survives_loss(error).await.map(drop)
+                }
+                outcome => outcome,
+            };
             if let Err(failure) = outcome {
                 let error = failed(failure);
                 // The journal should say why it ends; if it cannot, the first error is still the one to show.
@@ -152,6 +209,7 @@ impl Run<'_> {
     }
 
     async fn carry_out(&mut self, step: Step, stop: &CancellationToken) -> Result<(), ToolFailure> {
+        self.have_sandbox(&step).await?;
         match step {
             Step::StartSandbox => self.start_sandbox().await,
             Step::RunBaseline => self.run_baseline().await,
@@ -164,7 +222,7 @@ impl Run<'_> {
             Step::CaptureTree => self.capture_tree().await,
             Step::Verify => self.verify(stop).await,
             Step::Finish(outcome) => {
-                let elapsed_ms = millis(self.began.elapsed());
+                let elapsed_ms = millis(self.elapsed());
                 self.commit(Event::Finished { outcome, elapsed_ms })
             }
             Step::Done => Ok(()),
@@ -174,13 +232,16 @@ impl Run<'_> {
     /// Committed, then applied, then shown.
     pub(super) fn commit(&mut self, event: Event) -> Result<(), ToolFailure> {
         self.parts.store.append(&event)?;
+        if !matches!(event, Event::SandboxReplaced { .. }) {
+            self.losses = 0;
+        }
         self.state.apply(&event);
         self.observer.event(&event, &self.state);
         Ok(())
     }
 
     fn finish(&mut self, outcome: RunOutcome) -> Result<()> {
-        let elapsed_ms = millis(self.began.elapsed());
+        let elapsed_ms = millis(self.elapsed());
         self.commit(Event::Finished { outcome, elapsed_ms }).map_err(failed)
     }
 
@@ -190,7 +251,9 @@ impl Run<'_> {
             self.parts.store.put_blob(&serde_json::to_vec(&*self.parts.pristine).map_err(std::io::Error::from)?)?;
         let (files, bytes) = self.parts.pristine.size();
         let tree = tree_stream(&self.parts.store, self.parts.pristine.clone());
+        failpoint::hit(Failpoint::SandboxBeforeStart)?;
         let sandbox = self.parts.launcher.start(&self.parts.spec, tree).await?;
+        failpoint::hit(Failpoint::SandboxStarted)?;
         let facts = sandbox.facts().clone();
         self.sandbox = Some(sandbox);
         self.commit(Event::SandboxStarted {
@@ -215,6 +278,7 @@ impl Run<'_> {
         let timeout = self.check_timeout();
         let store = self.parts.store.clone();
         let checks = run_checks(sandbox, store.as_ref(), &checks, BASELINE_TOKEN, timeout).await?;
+        failpoint::hit(Failpoint::BaselineRan)?;
         let after = sandbox.walk().await?;
         // What set-up left beside the tree is no work of the agent's either.
         let set_up = made_beside(&self.parts.pristine, &before);
@@ -237,6 +301,7 @@ impl Run<'_> {
             output_tokens_max: request.output_tokens_max,
             cost_usd_max: self.parts.model.cost_usd(&most),
         })?;
+        failpoint::hit(Failpoint::ModelBeforeRequest)?;
         self.observer.progress(&Progress::AskingModel { model: self.parts.model.id().to_owned(), turn });
         let began = Instant::now();
         let model = self.parts.model.clone();
@@ -249,6 +314,7 @@ impl Run<'_> {
             None => asked.await,
         };
         let elapsed_ms = millis(began.elapsed());
+        failpoint::hit(Failpoint::ModelAnswered)?;
         match answer {
             Ok(response) => {
                 let response = with_ids(response, turn);
@@ -269,9 +335,13 @@ impl Run<'_> {
             detail: detail(&call),
         });
         let parsed = ToolCall::parse(&call);
-        self.commit(Event::ToolCallStarted { token, call })?;
+        let taken_up = self.state.in_flight();
+        if !taken_up {
+            self.commit(Event::ToolCallStarted { token, call })?;
+        }
+        failpoint::hit(Failpoint::ToolBeforeDispatch)?;
         let began = Instant::now();
-        let result = match parsed {
+        let mut result = match parsed {
             Err(refusal) => ToolOutcome::refused(refusal),
             Ok(ToolCall::Install(args)) => self.install(token, &args).await?,
             Ok(tool) => {
@@ -288,16 +358,31 @@ impl Run<'_> {
                     environment: &self.parts.spec.env,
                     shell: &self.state.shell,
                 };
-                tool.carry_out(&context).await?
+                match tool.carry_out(&context).await {
+                    Err(ToolFailure::Sandbox(error @ SandboxError::Lost { .. })) => {
+                        let told = ToolOutcome::sandbox_lost(&error);
+                        match self.survives_loss(error).await? {
+                            true => return Ok(()),
+                            false => told,
+                        }
+                    }
+                    result => result?,
+                }
             }
         };
-        let snapshot = match result.may_write {
-            true => {
-                let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;
-                Some(self.snapshots.take(sandbox, self.parts.store.as_ref()).await?)
+        failpoint::hit(Failpoint::ToolRan)?;
+        let snapshot = match self.snapshot_of(&result).await {
+            Err(ToolFailure::Sandbox(error @ SandboxError::Lost { .. })) => {
+                let told = ToolOutcome::sandbox_lost(&error);
+                if self.survives_loss(error).await? {
+                    return Ok(());
+                }
+                result = told;
+                None
             }
-            false => None,
+            snapshot => snapshot?,
         };
+        failpoint::hit(Failpoint::StepSnapshotted)?;
         let elapsed_ms = millis(began.elapsed());
         self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms, snapshot })?;
         if let Some(sandbox) = &self.sandbox {
@@ -306,10 +391,20 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// `None` where the call could not change anything.
+    async fn snapshot_of(&mut self, result: &ToolOutcome) -> Result<Option<SnapshotRef>, ToolFailure> {
+        if !result.may_write {
+            return Ok(None);
+        }
+        let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;
+        Ok(Some(self.snapshots.take(sandbox, self.parts.store.as_ref()).await?))
+    }
+
     async fn capture_tree(&mut self) -> Result<(), ToolFailure> {
         self.observer.progress(&Progress::CapturingTree);
         let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;
         let captured = capture(sandbox, &self.parts.store, &self.parts.pristine, &self.state.build_output).await?;
+        failpoint::hit(Failpoint::TreeCaptured)?;
         self.commit(captured)
     }
 
@@ -325,14 +420,17 @@ impl Run<'_> {
         let timeout = self.check_timeout();
         let store = &self.parts.store;
         match verify(launcher.as_ref(), store, &self.parts.spec, stream, &checks, timeout, stop).await? {
-            Some(checks) => self.commit(Event::VerificationFinished { checks, elapsed_ms: millis(began.elapsed()) }),
+            Some(checks) => {
+                failpoint::hit(Failpoint::Verified)?;
+                self.commit(Event::VerificationFinished { checks, elapsed_ms: millis(began.elapsed()) })
+            }
             None => Ok(()),
         }
     }
 
     fn time_left(&self) -> Option<Duration> {
         let max = self.state.limits.wall_time_max_ms?;
-        Some(Duration::from_millis(max).saturating_sub(self.began.elapsed()).max(Duration::from_secs(1)))
+        Some(Duration::from_millis(max).saturating_sub(self.elapsed()).max(Duration::from_secs(1)))
     }
 
     fn check_timeout(&self) -> Duration {

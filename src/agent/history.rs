@@ -20,12 +20,16 @@ pub fn branch<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<&'a Event>
 
 /// How many events of a branch lead to the end of a step; 0 is the baseline. `None` where the step is not on it.
 pub fn end_of_step(branch: &[&Event], step: u64) -> Option<usize> {
-    let ends = |event: &&Event| match event {
-        Event::BaselineFinished { .. } => step == 0,
-        Event::ToolCallFinished { token, .. } => token.0 + 1 == step,
-        _ => false,
-    };
-    branch.iter().position(ends).map(|at| at + 1)
+    branch.iter().position(|event| step_ended(event) == Some(step)).map(|at| at + 1)
+}
+
+/// The step that this event ends; 0 is the baseline.
+pub fn step_ended(event: &Event) -> Option<u64> {
+    match event {
+        Event::BaselineFinished { .. } => Some(0),
+        Event::ToolCallFinished { token, .. } => Some(token.0 + 1),
+        _ => None,
+    }
 }
 
 impl RunState {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::capture::capture;
 use super::driver::{Run, made_beside, no_sandbox, tree_stream};
+use super::snapshots::Snapshots;
 use crate::event::{Event, ToolOutcome};
 use crate::id::CallToken;
 use crate::network::{Install, ProxyRecord};
@@ -90,6 +91,8 @@ impl Run<'_> {
             container: fresh.facts().container.clone(),
         };
         self.parts.spec = spec;
+        // What was known of the old sandbox's files is not known of this one's.
+        self.snapshots = Snapshots::of_unknown(self.parts.store.as_ref(), self.state.snapshot())?;
         if let Some(old) = self.sandbox.replace(fresh) {
             old.stop().await?;
         }

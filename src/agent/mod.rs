@@ -3,12 +3,15 @@
 mod capture;
 mod driver;
 pub mod history;
+#[cfg(test)]
+mod history_tests;
 mod install;
 mod limits;
+mod recovery;
 pub mod snapshots;
 mod state;
 #[cfg(test)]
 mod state_tests;
 
-pub use driver::{Observer, Parts, Progress, Settings, drive};
+pub use driver::{Observer, Parts, Progress, Settings, drive, resume};
 pub use state::{CheckTally, RunState, Step};

@@ -359,6 +359,11 @@ impl RunState {
         }
     }
 
+    /// Whether a tool call is recorded as started and not as finished.
+    pub fn in_flight(&self) -> bool {
+        matches!(self.phase, Phase::InTool(_))
+    }
+
     /// Whether a later runner has anything to do.
     pub fn can_resume(&self) -> bool {
         self.phase != Phase::Done || self.resume_at.is_some()

@@ -92,6 +92,7 @@ pub(super) fn request(token: u64, argv: &[&str], timeout: Duration, output_bytes
         env: Vec::new(),
         timeout,
         output_bytes_max,
+        stdio: crate::sandbox::Stdio::Pipes,
     }
 }
 

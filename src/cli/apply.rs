@@ -29,7 +29,7 @@ pub struct ApplyArgs {
     #[arg(value_name = "RUN")]
     run: String,
     /// Where to apply it instead of where the run began
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, visible_alias = "to", value_name = "DIR")]
     repo: Option<PathBuf>,
     /// Apply although files outside the patch changed since the run began (files in it never may)
     #[arg(long)]
@@ -48,7 +48,16 @@ pub async fn run(args: ApplyArgs, context: &mut Context) -> Result<ExitCode> {
         context.printer.note(&format!("run {} changed nothing", past.state.run))?;
         return Ok(ExitCode::Success);
     }
-    let repo = args.repo.unwrap_or_else(|| PathBuf::from(&past.state.repo));
+    let repo = match args.repo {
+        Some(repo) => repo,
+        None if past.state.repo.contains("://") => {
+            let run = &past.state.run;
+            return Err(Error::usage(format!("run {run} worked on {}, which is no folder of yours", past.state.repo))
+                .hint(format!("`greenroom apply {run} --to DIR` applies the patch to a clone of yours"))
+                .hint(format!("`greenroom diff {run} >{run}.patch` writes it to a file")));
+        }
+        None => PathBuf::from(&past.state.repo),
+    };
     let state = past.dir.path().join("apply");
     std::fs::create_dir_all(&state).map_err(|error| Error::internal("cannot use the run's folder").because(error))?;
     // What a killed `apply` left comes first: the plan must see the repository as it will be.

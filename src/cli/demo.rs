@@ -13,6 +13,7 @@ use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
 use crate::event::RunStatus;
 use crate::model::Model;
+use crate::network::Traffic;
 use crate::output::human::style::{BOLD, DIM, RESET};
 use crate::output::jsonl::RunResult;
 use crate::output::summary;
@@ -71,6 +72,7 @@ async fn one(task: &TaskFolder, context: &mut Context, interrupt: &Interrupt) ->
         config,
         sandbox: SandboxArgs::default(),
         install: false,
+        traffic: Traffic::default(),
         instruction: task.instruction.clone(),
         checks: task.checks.clone(),
         model: cure(task)?,

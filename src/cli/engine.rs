@@ -11,7 +11,7 @@ use crate::model::resolve::{ModelOptions, resolve};
 use crate::output::Printer;
 use crate::output::human::Progress;
 use crate::sandbox::{
-    DockerLauncher, Engine, EngineFacts, Images, Launcher, PreparedImage, UNSTARTED_MAX, Weaker, reap,
+    DockerLauncher, Engine, EngineFacts, Images, Launcher, PreparedImage, TOOLCHAINS, UNSTARTED_MAX, Weaker, reap,
 };
 
 /// An engine that answered, for one command.
@@ -61,6 +61,14 @@ impl Connected {
 
     pub(super) fn images(&self) -> Images {
         Images::new(self.engine.clone())
+    }
+
+    /// A toolchain whose image is built already, or else the first there is: for what any of them can do.
+    pub(super) async fn toolchain_at_hand(&self) -> Result<&'static str> {
+        let listed = self.images().list().await?;
+        let built = |name: &str| listed.iter().any(|image| image.name == name && image.digest.is_some());
+        let found = TOOLCHAINS.iter().find(|toolchain| built(toolchain.name)).or(TOOLCHAINS.first());
+        Ok(found.expect("there are toolchains").name)
     }
 
     /// A prepared image of a toolchain or of any image; built or pulled where it is missing, which is shown.

@@ -8,6 +8,7 @@ use clap::Args;
 use greenroom_parsers::Parser;
 
 use super::interrupt::Interrupt;
+use super::remote::Remote;
 use super::run::SandboxArgs;
 use super::task_folder::TaskFolder;
 use super::{Context, Format, FormatArgs, engine, prepare, set_up, toolchain, values};
@@ -17,7 +18,9 @@ use crate::id::{CallToken, RunId};
 use crate::output::human::style::{DIM, RESET, YELLOW};
 use crate::output::jsonl::{ExecResult, Kept, RunResult};
 use crate::output::{self, Channel, Printer, report};
-use crate::sandbox::{AGENT_UID, ExecOutput, ExecRequest, OutputSink, SandboxFacts, SandboxSpec, Stream, WORKSPACE};
+use crate::sandbox::{
+    AGENT_UID, ExecOutput, ExecRequest, OutputSink, SandboxFacts, SandboxSpec, Stdio, Stream, WORKSPACE,
+};
 use crate::snapshot::pack::tar_stream;
 use crate::store::Blobs;
 use crate::task::Outcome;
@@ -31,12 +34,15 @@ Examples:
 
 Exit code 0 when the command succeeded, 3 when it failed, 4 when it met a limit; its own code is in the report.")]
 pub struct ExecArgs {
-    /// The repository
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    /// The repository, or a git host's `https://HOST/PATH[@REF]`
+    #[arg(long, value_name = "DIR|URL", default_value = ".")]
     repo: PathBuf,
     /// Time it may take, like 60s or 5m
     #[arg(long, value_name = "T", default_value = "60s", value_parser = values::duration)]
     timeout: Duration,
+    /// Give it a terminal of 24 rows and 120 columns inside, on which nobody types
+    #[arg(long)]
+    tty: bool,
     #[command(flatten)]
     sandbox: SandboxArgs,
     #[command(flatten)]
@@ -64,8 +70,16 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
     let format = args.format.format();
     let paths = context.paths()?;
     let typed = Typed { image: args.sandbox.image.clone(), env: args.sandbox.env.clone(), ..Typed::default() };
-    let repo = TaskFolder::open(&args.repo)?.map_or(args.repo, |task| task.repo());
+    let clone = match Remote::parse(&args.repo)? {
+        Some(remote) => Some(remote.fetch(context, interrupt).await?),
+        None => None,
+    };
+    let repo = match &clone {
+        Some(clone) => clone.folder().to_owned(),
+        None => TaskFolder::open(&args.repo)?.map_or(args.repo, |task| task.repo()),
+    };
     let config = RunConfig::resolve(&repo, typed, FileConfig::load(&paths.config_file)?)?;
+    let config = RunConfig { origin: clone.as_ref().map(|clone| clone.name.clone()), ..config };
     let chosen = toolchain::choose(&config.repo, config.image.as_deref())?;
     prepare::tell_image(&chosen, &mut context.printer)?;
     let data = args.sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
@@ -95,9 +109,11 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
         part: 0,
         argv: args.command.clone(),
         cwd: WORKSPACE.into(),
-        env: Vec::new(),
+        // Programs ask what it can do; other terminals than this one nobody knows.
+        env: if args.tty { vec![("TERM".to_owned(), "xterm-256color".to_owned())] } else { Vec::new() },
         timeout: args.timeout,
         output_bytes_max: OUTPUT_BYTES_MAX,
+        stdio: if args.tty { Stdio::Terminal } else { Stdio::Pipes },
     };
     let mut sink = Sink::new(&mut context.printer, format, &args.command.join(" "));
     let ran = tokio::select! {

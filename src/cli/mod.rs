@@ -11,6 +11,7 @@ pub mod diff;
 pub mod doctor;
 mod engine;
 pub mod exec;
+pub mod fork;
 pub mod gc;
 pub mod images;
 mod interrupt;
@@ -18,10 +19,14 @@ pub mod parse;
 mod past;
 mod plan;
 mod prepare;
+mod remote;
+pub mod resume;
+pub mod rewind;
 pub mod run;
 pub mod runs;
 mod set_up;
 pub mod show;
+pub mod stop;
 mod task_folder;
 pub mod toolchain;
 pub mod values;
@@ -60,6 +65,10 @@ State, cache and configuration follow XDG; GREENROOM_HOME puts all three in one 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(Box<run::RunArgs>),
+    Resume(resume::ResumeArgs),
+    Rewind(rewind::RewindArgs),
+    Fork(fork::ForkArgs),
+    Stop(stop::StopArgs),
     Exec(exec::ExecArgs),
     Parse(parse::ParseArgs),
     Runs(runs::RunsArgs),
@@ -90,6 +99,10 @@ impl Context {
 pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(*args, context).await,
+        Command::Resume(args) => resume::run(args, context).await,
+        Command::Rewind(args) => rewind::run(args, context).await,
+        Command::Fork(args) => fork::run(args, context).await,
+        Command::Stop(args) => stop::run(args, context).await,
         Command::Exec(args) => exec::run(args, context).await,
         Command::Parse(args) => parse::run(args, context).await,
         Command::Runs(args) => runs::run(args, context).await,

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::agent::RunState;
-use crate::error::{Error, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::event::{Event, RunStatus};
 use crate::id::BlobId;
 use crate::output::jsonl::RunResult;
@@ -80,4 +80,11 @@ pub(super) fn found(error: StoreError) -> Error {
             Error::internal(what).hint("GREENROOM_HOME chooses another folder for state, cache and configuration")
         }
     }
+}
+
+/// A journal that could not be written by a command that does nothing else.
+pub(super) fn not_written(error: std::io::Error) -> Error {
+    Error::new(ExitCode::Parked, "cannot write the run's journal; nothing was changed")
+        .because(error)
+        .hint("see to the disk that holds the state folder, then try again")
 }

@@ -15,6 +15,8 @@ pub(super) struct Plan {
     /// What it came to, set-up included.
     pub(super) image: ImageRef,
     pub(super) resources: ResourceLimits,
+    /// Which PID 1 the image holds.
+    pub(super) supervisor: String,
     /// Of every command, complete.
     pub(super) env: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,7 +41,6 @@ impl Plan {
         serde_json::to_value(self).expect("a plan is plain data")
     }
 
-    #[allow(dead_code)]
     pub(super) fn of_journal(run: &RunId, value: &serde_json::Value) -> Result<Self> {
         serde_json::from_value(value.clone()).map_err(|error| {
             Error::usage(format!("the journal of run {run} does not say what it was begun with"))

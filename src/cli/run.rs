@@ -10,19 +10,21 @@ use clap::Args;
 use super::confine::ConfineArgs;
 use super::interrupt::Interrupt;
 use super::plan::Plan;
+use super::remote::{Fetched, Remote};
 use super::task_folder::TaskFolder;
 use super::watch::Watch;
 use super::{Context, Format, FormatArgs, engine, found, prepare, set_up, values};
-use crate::agent::{self, Parts, Settings};
+use crate::agent::{self, Parts, RunState, Settings};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
 use crate::event::{Limits, RunStatus};
 use crate::id::{BlobId, RunId};
 use crate::model::Model;
+use crate::network::Traffic;
 use crate::output::human::style::{DIM, RESET};
 use crate::output::jsonl::{ErrorLine, RunResult};
 use crate::output::summary;
-use crate::sandbox::Installer;
+use crate::sandbox::{Installer, supervisor_hash};
 use crate::store::{RunStore, Store};
 use crate::task::Task;
 
@@ -37,8 +39,8 @@ Examples:
 
 The repository itself is never changed: look at the patch with `greenroom diff last`, take it with `greenroom apply last`.")]
 pub struct RunArgs {
-    /// The repository, or a task folder (`task.toml` beside `repo/`)
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    /// The repository, or a task folder (`task.toml` beside `repo/`), or a git host's `https://HOST/PATH[@REF]`
+    #[arg(long, value_name = "DIR|URL", default_value = ".")]
     repo: PathBuf,
     /// What to do; `-` reads it from stdin. Without it: make the checks pass
     #[arg(long, short = 'p', value_name = "TEXT|-")]
@@ -102,6 +104,8 @@ pub(super) struct Job {
     pub(super) sandbox: SandboxArgs,
     /// Whether the agent may have packages installed.
     pub(super) install: bool,
+    /// What cloning it asked of the network.
+    pub(super) traffic: Traffic,
     pub(super) instruction: Option<String>,
     /// Empty: the repository's own.
     pub(super) checks: Vec<String>,
@@ -121,12 +125,18 @@ pub(super) struct Done {
 pub async fn run(args: RunArgs, context: &mut Context) -> Result<ExitCode> {
     let format = args.format.format();
     let done = match Interrupt::listen() {
-        Ok(interrupt) => match resolve(args, context) {
-            Ok(job) => carry_out(job, context, &interrupt).await,
+        Ok(interrupt) => match with_clone(args, context, &interrupt).await {
+            Ok((job, _clone)) => carry_out(job, context, &interrupt).await,
             Err(error) => Done::without_run(error),
         },
         Err(error) => Done::without_run(error),
     };
+    show_done(&done, format, context)?;
+    done.into_exit()
+}
+
+/// The last line of a run, or its summary.
+pub(super) fn show_done(done: &Done, format: Format, context: &mut Context) -> Result<()> {
     match format {
         Format::Json => context.printer.json(&done.result)?,
         Format::Human => match (&done.error, &done.result.run) {
@@ -138,15 +148,33 @@ pub async fn run(args: RunArgs, context: &mut Context) -> Result<ExitCode> {
             (Some(_), None) => {}
         },
     }
-    done.into_exit()
+    Ok(())
 }
 
-fn resolve(args: RunArgs, context: &Context) -> Result<Job> {
+/// A script is found from any folder.
+fn absolute(model: &str) -> String {
+    match model.strip_prefix("scripted:").map(std::path::absolute) {
+        Some(Ok(path)) => format!("scripted:{}", path.display()),
+        Some(Err(_)) | None => model.to_owned(),
+    }
+}
+
+/// A repository from elsewhere is cloned first; the clone stays until the run is over.
+async fn with_clone(args: RunArgs, context: &mut Context, interrupt: &Interrupt) -> Result<(Job, Option<Fetched>)> {
+    let fetched = match Remote::parse(&args.repo)? {
+        Some(remote) => Some(remote.fetch(context, interrupt).await?),
+        None => None,
+    };
+    Ok((resolve(args, fetched.as_ref(), context)?, fetched))
+}
+
+fn resolve(args: RunArgs, clone: Option<&Fetched>, context: &Context) -> Result<Job> {
     let mut file = FileConfig::load(&context.paths()?.config_file)?;
     if let Some(timeout) = args.check_timeout {
         file.check_timeout = Some(crate::config::TypedDuration(timeout));
     }
-    let task = TaskFolder::open(&args.repo)?;
+    // Somebody else's `task.toml` says nothing to us.
+    let task = if clone.is_some() { None } else { TaskFolder::open(&args.repo)? };
     let typed = Typed {
         model: args.model,
         image: args.sandbox.image.clone().or_else(|| task.as_ref().map(|task| task.toolchain.clone())),
@@ -156,8 +184,9 @@ fn resolve(args: RunArgs, context: &Context) -> Result<Job> {
         time_max: args.time_max,
         env: args.sandbox.env.clone(),
     };
-    let repo = task.as_ref().map_or(args.repo, TaskFolder::repo);
-    let config = RunConfig::resolve(&repo, typed, file)?;
+    let named = clone.map_or(args.repo, |clone| clone.folder().to_owned());
+    let repo = task.as_ref().map_or(named, TaskFolder::repo);
+    let config = RunConfig { origin: clone.map(|clone| clone.name.clone()), ..RunConfig::resolve(&repo, typed, file)? };
     let instruction = args.task.map(instruction).transpose()?;
     let instruction = instruction.or_else(|| task.as_ref()?.instruction.clone());
     let checks = match task {
@@ -166,7 +195,8 @@ fn resolve(args: RunArgs, context: &Context) -> Result<Job> {
     };
     let model = engine::model(config.model.as_deref())?;
     let format = args.format.format();
-    Ok(Job { config, sandbox: args.sandbox, install: args.install, instruction, checks, model, format })
+    let traffic = clone.map_or_else(Traffic::default, |clone| clone.traffic.clone());
+    Ok(Job { config, sandbox: args.sandbox, install: args.install, traffic, instruction, checks, model, format })
 }
 
 /// The user's words; from stdin only where `-` asks for it.
@@ -196,6 +226,11 @@ fn instruction(task: String) -> Result<String> {
 pub(super) async fn carry_out(job: Job, context: &mut Context, interrupt: &Interrupt) -> Done {
     let mut seen = Seen::default();
     let outcome = attempt(job, context, interrupt, &mut seen).await;
+    close(outcome, seen, interrupt)
+}
+
+/// What is printed of it, and returned.
+pub(super) fn close(outcome: Result<()>, seen: Seen, interrupt: &Interrupt) -> Done {
     let interrupted = interrupt.stop.is_cancelled();
     match (outcome, seen.result) {
         (Ok(()), Some(mut result)) => {
@@ -221,13 +256,13 @@ pub(super) async fn carry_out(job: Job, context: &mut Context, interrupt: &Inter
 
 /// What the observer saw, kept also where the run broke.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     result: Option<RunResult>,
     patch: Option<Vec<u8>>,
 }
 
 async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &mut Seen) -> Result<()> {
-    let Job { config, sandbox, install, instruction, checks, model, format } = job;
+    let Job { config, sandbox, install, mut traffic, instruction, checks, model, format } = job;
     let paths = context.paths()?;
     let (image_name, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
     context.printer.note(&format!("{DIM}model{RESET}  {}", model.id()))?;
@@ -243,17 +278,20 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         move |id: &BlobId| blobs.get(id)
     };
     let setup = set_up::plan(&paths, &config, &sandbox.setup, &prepared, &copied.manifest);
-    let (image, traffic) = interrupt.or_stop(set_up::image(&engine, &paths, &setup, Arc::new(read), context)).await?;
+    let (image, asked) = interrupt.or_stop(set_up::image(&engine, &paths, &setup, Arc::new(read), context)).await?;
+    traffic.requests.extend(asked.requests);
+    traffic.left_out += asked.left_out;
     // Last, so that what cannot begin leaves no run behind.
     let run = RunId::generate();
     let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
     let plan = Plan {
         image_name,
         image,
+        supervisor: supervisor_hash(),
         resources: config.resources,
         env: prepare::environment(prepared.env, &config.env),
         data,
-        model: model.id().to_owned(),
+        model: absolute(model.id()),
         setup: sandbox.setup.clone(),
         runtime: sandbox.confine.runtime.clone(),
         weaker: sandbox.confine.weaker(),
@@ -262,7 +300,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let spec = plan.spec(&run);
     let settings = Settings {
         run,
-        repo: config.repo.display().to_string(),
+        repo: config.repository(),
         task: Task { instruction, checks },
         limits: within_window(config.limits, model.as_ref()),
         plan: plan.to_value(),
@@ -272,13 +310,38 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         launcher: engine.launcher(&paths.state).await,
         model,
         spec,
+        epoch: store.epoch(),
         pristine: Arc::new(copied.manifest),
         settings,
         traffic,
         installer: install.then(|| Installer::new(engine.docker_launcher(&paths.state), setup)),
     };
+    drive(parts, Begin::New, &store, format, context, interrupt, seen).await
+}
+
+/// From the start, or where an earlier process stopped.
+pub(super) enum Begin {
+    New,
+    Again { state: Box<RunState>, limits: Option<Limits> },
+}
+
+/// The run itself, shown while it works.
+pub(super) async fn drive(
+    parts: Parts,
+    begin: Begin,
+    store: &Arc<RunStore>,
+    format: Format,
+    context: &mut Context,
+    interrupt: &Interrupt,
+    seen: &mut Seen,
+) -> Result<()> {
     let mut watch = Watch::new(&mut context.printer, format, interrupt.stop.clone());
-    let driven = interrupt.or_now(agent::drive(parts, &mut watch, interrupt.stop.clone())).await;
+    let driven = match begin {
+        Begin::New => interrupt.or_now(agent::drive(parts, &mut watch, interrupt.stop.clone())).await,
+        Begin::Again { state, limits } => {
+            interrupt.or_now(agent::resume(parts, *state, limits, &mut watch, interrupt.stop.clone())).await
+        }
+    };
     let (result, patch, failure) = watch.close();
     seen.result = result.map(|result| result.with_head(store.head()));
     let read = |id: &BlobId| store.blob(id).map_err(|error| Error::internal("cannot read the patch").because(error));
@@ -298,11 +361,11 @@ fn within_window(limits: Limits, model: &dyn Model) -> Limits {
 }
 
 impl Done {
-    fn without_run(error: Error) -> Self {
+    pub(super) fn without_run(error: Error) -> Self {
         Done { result: RunResult::failed(&error), patch: None, error: Some(error) }
     }
 
-    fn into_exit(self) -> Result<ExitCode> {
+    pub(super) fn into_exit(self) -> Result<ExitCode> {
         match (self.error, self.result.status) {
             (Some(error), _) => Err(error),
             (None, _) if self.result.exit_code == ExitCode::Interrupted.code() => Ok(ExitCode::Interrupted),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Context, engine};
-use crate::config::{Paths, RunConfig};
+use crate::config::{FileConfig, Paths, RunConfig, SetupConfig};
 use crate::error::{Error, Result};
 use crate::id::RunId;
 use crate::network::Traffic;
@@ -32,16 +32,33 @@ pub(super) fn plan(
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
     );
     Setup {
-        run: RunId::generate(),
-        image: prepared.clone(),
         commands: commands.to_vec(),
-        repository: config.repo.display().to_string(),
+        repository: config.repository(),
         manifest: Arc::new(manifest.clone()),
         allow: operator_list(&config.setup.allow, &config.setup.deny, &mirrors),
         env: mirrors.into_iter().chain(config.env.iter().cloned()).collect(),
-        ca_bundle: certificate_bundle(),
         limits: config.resources,
-        command_timeout: config.setup.timeout.map_or(COMMAND_TIMEOUT, |timeout| timeout.0),
+        ..blank(paths, &config.setup, prepared)
+    }
+}
+
+/// For a container in which git clones: nothing of the operator's but the lists.
+pub(super) fn for_clone(paths: &Paths, file: &FileConfig, prepared: &PreparedImage) -> Setup {
+    Setup { allow: operator_list(&file.setup.allow, &file.setup.deny, &[]), ..blank(paths, &file.setup, prepared) }
+}
+
+fn blank(paths: &Paths, config: &SetupConfig, prepared: &PreparedImage) -> Setup {
+    Setup {
+        run: RunId::generate(),
+        image: prepared.clone(),
+        commands: Vec::new(),
+        repository: String::new(),
+        manifest: Arc::default(),
+        env: Vec::new(),
+        allow: operator_list(&[], &[], &[]),
+        ca_bundle: certificate_bundle(),
+        limits: crate::config::resources(&crate::config::SandboxConfig::default()),
+        command_timeout: config.timeout.map_or(COMMAND_TIMEOUT, |timeout| timeout.0),
         cache: paths.cache.clone(),
     }
 }

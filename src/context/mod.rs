@@ -29,6 +29,7 @@ pub fn build(state: &RunState, tools: Vec<ToolSpec>) -> ModelRequest {
         messages,
         tools,
         output_tokens_max: OUTPUT_TOKENS_MAX,
+        answers_before: Some(state.answers),
         findings: state.findings.clone(),
     }
 }

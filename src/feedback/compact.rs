@@ -5,11 +5,12 @@ use greenroom_parsers::{Report, Severity, TestStatus};
 const DIAGNOSTICS_MAX: usize = 200;
 const TESTS_MAX: usize = 500;
 const TRACES_MAX: usize = 50;
+const METRICS_MAX: usize = 200;
 
 /// Keeps failing tests and errors before passing tests and warnings, each in its own order.
 pub fn compact(report: &Report) -> Report {
     let mut small = report.clone();
-    let listed = small.diagnostics.len() + small.tests.len() + small.traces.len();
+    let listed = small.diagnostics.len() + small.tests.len() + small.traces.len() + small.metrics.len();
     keep(&mut small.diagnostics, DIAGNOSTICS_MAX, |diagnostic| {
         matches!(diagnostic.severity, Some(Severity::Error) | None)
     });
@@ -18,7 +19,9 @@ pub fn compact(report: &Report) -> Report {
         TestStatus::Passed | TestStatus::Skipped | TestStatus::Xfailed | TestStatus::NotRun => false,
     });
     small.traces.truncate(TRACES_MAX);
-    small.unlisted += (listed - small.diagnostics.len() - small.tests.len() - small.traces.len()) as u64;
+    keep(&mut small.metrics, METRICS_MAX, |metric| metric.file.is_none());
+    let kept = small.diagnostics.len() + small.tests.len() + small.traces.len() + small.metrics.len();
+    small.unlisted += (listed - kept) as u64;
     small
 }
 

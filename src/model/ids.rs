@@ -6,6 +6,9 @@ use crate::message::{Block, ModelRequest, ModelResponse, Role};
 
 /// How many answers the conversation holds before the one that is asked for.
 pub(crate) fn turn(request: &ModelRequest) -> usize {
+    if let Some(answers) = request.answers_before {
+        return usize::try_from(answers).unwrap_or(usize::MAX);
+    }
     request.messages.iter().filter(|message| message.role == Role::Assistant).count()
 }
 

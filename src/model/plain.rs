@@ -73,6 +73,7 @@ pub(crate) fn encode(request: &ModelRequest) -> ModelRequest {
         messages,
         tools: Vec::new(),
         output_tokens_max: request.output_tokens_max,
+        answers_before: request.answers_before,
         findings: request.findings.clone(),
     }
 }

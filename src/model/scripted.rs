@@ -6,8 +6,8 @@
 //! {"content":[{"type":"tool_use","name":"submit","input":{}}]}
 //! ```
 //!
-//! Which answer is due is read from the request alone: as many assistant messages as it holds, so many answers were
-//! given. A resumed run goes on with the right line, and asking twice gives the same answer. After the last one the
+//! Which answer is due is read from the request alone: how many answers were given before, which it says, or else the
+//! assistant messages it holds. A resumed run goes on with the right line, and asking twice gives the same answer. After the last one the
 //! backend gives up.
 
 use std::path::Path;

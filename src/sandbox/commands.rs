@@ -8,7 +8,7 @@ use greenroom_supervisor::protocol::{
 };
 
 use super::link::{Item, Link};
-use super::{ExecOutput, ExecRequest, OutputSink, SandboxError, Stream};
+use super::{ExecOutput, ExecRequest, OutputSink, SandboxError, Stdio, Stream, TERMINAL};
 use crate::id::CallToken;
 use crate::task::Outcome;
 
@@ -103,8 +103,8 @@ async fn attempt_once(
     let mut call = link.call(&Request::Exec(exec_message(env, request)))?;
     loop {
         match call.next().await? {
-            Item::Chunk { stream: ChunkStream::Stdout, bytes } => sink.chunk(Stream::Stdout, &bytes),
-            Item::Chunk { stream: ChunkStream::Stderr, bytes } => sink.chunk(Stream::Stderr, &bytes),
+            Item::Chunk { stream: ChunkStream::Stdout, bytes, .. } => sink.chunk(Stream::Stdout, &bytes),
+            Item::Chunk { stream: ChunkStream::Stderr, bytes, .. } => sink.chunk(Stream::Stderr, &bytes),
             Item::Chunk { stream: ChunkStream::Input | ChunkStream::File, .. } => {}
             Item::Response(Response::Finished(finished)) => return finish(&finished).map(Attempt::Ended),
             Item::Response(Response::Failed { error }) => return Ok(Attempt::Failed(error)),
@@ -113,7 +113,7 @@ async fn attempt_once(
     }
 }
 
-fn exec_message(env: &[(String, String)], request: &ExecRequest) -> Exec {
+pub(super) fn exec_message(env: &[(String, String)], request: &ExecRequest) -> Exec {
     let bytes = |text: &String| ByteString::from(text.as_str());
     // A variable named twice is whichever the program finds first, so each is named once: as it was set last.
     let mut merged: Vec<(&String, &String)> = Vec::new();
@@ -128,7 +128,10 @@ fn exec_message(env: &[(String, String)], request: &ExecRequest) -> Exec {
         argv: request.argv.iter().map(bytes).collect(),
         cwd: bytes(&request.cwd),
         env: merged.into_iter().map(|(name, value)| (bytes(name), bytes(value))).collect(),
-        stdin: Stdin::Null,
+        stdin: match request.stdio {
+            Stdio::Pipes => Stdin::Null,
+            Stdio::Terminal => Stdin::Terminal { rows: TERMINAL.0, columns: TERMINAL.1 },
+        },
         timeout_ms: millis(request.timeout),
         grace_ms: millis(GRACE),
         // All of it travels: what is kept of it is the sink's decision.
@@ -150,18 +153,9 @@ fn finish(finished: &Finished) -> Result<ExecOutput, SandboxError> {
         let detail = format!("{} processes of the command could not be killed", finished.sweep.survivors);
         return Err(SandboxError::Lost { detail });
     }
-    let outcome = match finished.outcome {
-        Ended::Exited { code } => Outcome::Exited { code },
-        Ended::Signalled { signal } => Outcome::Signalled { signal },
-        Ended::TimedOut => Outcome::TimedOut,
-        Ended::OutOfMemory { .. } => Outcome::OutOfMemory,
-        Ended::OutputLimit => Outcome::OutputLimit,
-        Ended::DiskLimit => Outcome::DiskLimit,
-        // Only a caller that went away cancels, and then nobody reads this.
-        Ended::Cancelled => {
-            return Err(SandboxError::Refused { what: "finish a command".to_owned(), detail: "cancelled".to_owned() });
-        }
-    };
+    // Only a caller that went away cancels, and then nobody reads this.
+    let cancelled = || SandboxError::Refused { what: "finish a command".to_owned(), detail: "cancelled".to_owned() };
+    let outcome = outcome(finished.outcome).ok_or_else(cancelled)?;
     Ok(ExecOutput {
         outcome,
         duration: Duration::from_millis(finished.duration_ms),
@@ -169,6 +163,19 @@ fn finish(finished: &Finished) -> Result<ExecOutput, SandboxError> {
         stderr_bytes: finished.stderr.bytes_total,
         stragglers_killed: finished.sweep.left_behind,
     })
+}
+
+/// `None` for a command that was cancelled.
+pub(super) fn outcome(ended: Ended) -> Option<Outcome> {
+    match ended {
+        Ended::Exited { code } => Some(Outcome::Exited { code }),
+        Ended::Signalled { signal } => Some(Outcome::Signalled { signal }),
+        Ended::TimedOut => Some(Outcome::TimedOut),
+        Ended::OutOfMemory { .. } => Some(Outcome::OutOfMemory),
+        Ended::OutputLimit => Some(Outcome::OutputLimit),
+        Ended::DiskLimit => Some(Outcome::DiskLimit),
+        Ended::Cancelled => None,
+    }
 }
 
 /// A command that could not be started is a command that failed, as a shell would put it.

@@ -19,9 +19,9 @@ use super::connect::{CALL, Engine, SLOW_CALL, is_not_found, within};
 use super::link::Link;
 use super::profile::{DATA, DataVolume, Fill, Profile};
 use super::{
-    ContentSink, ExecOutput, ExecRequest, FileError, Filling, HOME, Launcher, ListRequest, Listing, OutputSink,
-    ResourceLimits, Sandbox, SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult, TarStream,
-    WORKSPACE, Weaker, census, commands, data, files, fork,
+    ContentSink, ExecOutput, ExecRequest, FileError, Filling, HOME, Job, JobOutput, Launcher, ListRequest, Listing,
+    OutputSink, ResourceLimits, Sandbox, SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult,
+    TarStream, WORKSPACE, Weaker, census, commands, data, files, fork, jobs,
 };
 use crate::id::{BlobId, CallToken};
 use crate::snapshot::Manifest;
@@ -339,6 +339,22 @@ impl Sandbox for DockerSandbox {
 
     async fn walk(&self) -> Result<Manifest, SandboxError> {
         files::walk(&self.link).await
+    }
+
+    async fn start_job(&self, name: &str, command: &ExecRequest) -> Result<Job, SandboxError> {
+        jobs::start(&self.link, &self.env, name, command).await
+    }
+
+    async fn job_output(&self, name: &str, since: u64, bytes_max: u64) -> Result<JobOutput, SandboxError> {
+        jobs::output(&self.link, name, since, bytes_max).await
+    }
+
+    async fn stop_job(&self, name: &str) -> Result<Job, SandboxError> {
+        jobs::stop(&self.link, name).await
+    }
+
+    async fn jobs(&self) -> Result<Vec<Job>, SandboxError> {
+        jobs::list(&self.link).await
     }
 
     fn committed(&self, token: CallToken) {

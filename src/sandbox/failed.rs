@@ -19,7 +19,9 @@ impl From<SandboxError> for Error {
             SandboxError::Hardening { .. } => "`greenroom doctor` shows what this engine supports",
             SandboxError::Start { .. } | SandboxError::Deadline { .. } => "`greenroom doctor` shows the engine's state",
             SandboxError::Refused { .. } => "the sandbox is well; ask it for something else",
-            SandboxError::Lost { .. } => "the container ended by itself or was removed; run it again",
+            SandboxError::Lost { .. } => {
+                "the container ended by itself or was removed; `greenroom resume` goes on with a run"
+            }
         };
         let (what, detail) = match error {
             SandboxError::NoEngine { detail } => ("no container engine answers".into(), detail),

@@ -74,6 +74,11 @@ impl Images {
         Ok(PreparedImage { image: ImageRef { name: name.to_owned(), digest }, env, setup_env })
     }
 
+    /// Whether the engine has this very image.
+    pub async fn has(&self, digest: &str) -> Result<bool, SandboxError> {
+        Ok(inspect(&self.engine, digest).await?.is_some())
+    }
+
     /// Builds a toolchain's image anew, whether or not it exists.
     pub async fn build(&self, name: &str, progress: Progress<'_>) -> Result<ImageRef, SandboxError> {
         let toolchain = Toolchain::named(name).ok_or_else(|| SandboxError::Image {

@@ -95,7 +95,7 @@ struct Arrived {
 /// What comes back about a call.
 #[derive(Debug)]
 pub(super) enum Item {
-    Chunk { stream: ChunkStream, bytes: Vec<u8> },
+    Chunk { stream: ChunkStream, offset: u64, bytes: Vec<u8> },
     Response(Response),
 }
 
@@ -359,7 +359,7 @@ impl Shared {
             ),
             FrameKind::Data => {
                 let chunk = Chunk::decode(&frame.payload).ok_or("PID 1 sent a chunk without a header")?;
-                Item::Chunk { stream: chunk.stream, bytes: chunk.bytes.to_vec() }
+                Item::Chunk { stream: chunk.stream, offset: chunk.offset, bytes: chunk.bytes.to_vec() }
             }
             FrameKind::Proxy => {
                 return match &self.state().carrier {

@@ -16,6 +16,7 @@ mod failed;
 mod files;
 mod fork;
 mod image;
+mod jobs;
 mod link;
 mod prepared;
 mod profile;
@@ -40,8 +41,9 @@ pub use connect::{Engine, EngineFacts};
 pub use docker::{DockerLauncher, LEASE};
 pub use fork::FORKS_MAX;
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
+pub use prepared::supervisor_hash;
 pub use reap::{UNSTARTED_MAX, reap};
-pub use setup::{Installed, Installer, SetUp, Setup, SetupError, Wanted, mirrors, operator_list};
+pub use setup::{Cloned, Installed, Installer, SetUp, Setup, SetupError, Source, Wanted, mirrors, operator_list};
 pub use toolchain::{TOOLCHAINS, Toolchain, certificate_bundle};
 pub use unused::Unused;
 
@@ -183,6 +185,20 @@ pub trait Sandbox: Send + Sync {
     /// Every path of the workspace with mode, size and content hash.
     async fn walk(&self) -> Result<Manifest, SandboxError>;
 
+    /// Starts a command that goes on under this name when the call is over, until it is stopped, ends by itself or the
+    /// sandbox goes. Its timeout and its limit of output mean nothing. What it leaves behind when it ends is killed, as
+    /// for any command. At most eight at once, each name once; the same token starts it once.
+    async fn start_job(&self, name: &str, command: &ExecRequest) -> Result<Job, SandboxError>;
+
+    /// What a job has said since an offset. The newest mebibyte of it is kept.
+    async fn job_output(&self, name: &str, since: u64, bytes_max: u64) -> Result<JobOutput, SandboxError>;
+
+    /// Ends a job and all that is left of it; one that has ended stays as it was.
+    async fn stop_job(&self, name: &str) -> Result<Job, SandboxError>;
+
+    /// Those that run, and the newest of those that have ended.
+    async fn jobs(&self) -> Result<Vec<Job>, SandboxError>;
+
     /// The step is in the journal: nobody will ask for its commands again, and what is kept of them is let go.
     fn committed(&self, token: CallToken);
 
@@ -220,7 +236,21 @@ pub struct ExecRequest {
     pub timeout: Duration,
     /// Beyond this the command is killed and the outcome is `output_limit`.
     pub output_bytes_max: u64,
+    /// What its input and output are.
+    pub stdio: Stdio,
 }
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stdio {
+    /// No input; stdout and stderr apart.
+    #[default]
+    Pipes,
+    /// A terminal of [`TERMINAL`] inside, on which nobody types; everything comes as stdout.
+    Terminal,
+}
+
+/// Rows and columns of every terminal in a sandbox.
+pub const TERMINAL: (u16, u16) = (24, 120);
 
 impl ExecRequest {
     /// `sh -c COMMAND` in the workspace, with the usual output limit of 1 GiB.
@@ -233,6 +263,7 @@ impl ExecRequest {
             env: Vec::new(),
             timeout,
             output_bytes_max: 1 << 30,
+            stdio: Stdio::Pipes,
         }
     }
 }
@@ -265,6 +296,32 @@ pub struct ExecOutput {
     pub stderr_bytes: u64,
     /// Processes that outlived the command's leader and were killed.
     pub stragglers_killed: u32,
+}
+
+/// A command with a name, which goes on between calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    pub name: String,
+    /// All it has said, both streams as they came; the offset at which it goes on.
+    pub output_bytes: u64,
+    /// `None` while it runs.
+    pub end: Option<JobEnd>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobEnd {
+    Ended(Outcome),
+    Stopped,
+    /// It never ran, or cannot be said to have.
+    Failed(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobOutput {
+    pub job: Job,
+    /// Where `bytes` begin: later than was asked for, where that is not kept any more.
+    pub from: u64,
+    pub bytes: Vec<u8>,
 }
 
 /// A file call that could not be done; the model can act on it.

@@ -95,6 +95,11 @@ async fn make(engine: &Engine, name: &str, source_id: &str, key: &str) -> Result
     Ok(committed.id)
 }
 
+/// Which PID 1 this version puts into images.
+pub fn supervisor_hash() -> String {
+    blake3::hash(SUPERVISOR_BINARY).to_hex().to_string()
+}
+
 /// What the image and what is added to it are, in a form that fits a tag.
 pub(super) fn key(name: &str, source_id: &str) -> String {
     let mut hasher = blake3::Hasher::new();

@@ -9,6 +9,7 @@
 //! the manifests as the run left them.
 
 mod chamber;
+mod clone;
 mod install;
 mod inventory;
 mod phase;
@@ -30,6 +31,7 @@ use crate::snapshot::{Entry as TreeEntry, Manifest};
 use crate::task::Outcome;
 use chamber::Chamber;
 
+pub use clone::{Cloned, Source};
 pub use install::{Installed, Installer, Wanted};
 pub use phase::mirrors;
 
@@ -187,6 +189,7 @@ impl Setup {
     /// The operator's mirrors decide where a manager fetches from, so they are part of the question.
     fn learned_file(&self) -> PathBuf {
         let mut hasher = blake3::Hasher::new();
+        hasher.update(&presets::EDITION.to_le_bytes());
         for text in [&self.image.image.digest, &self.allow.canonical(), &format!("{:?}", self.env)] {
             hasher.update(&(text.len() as u64).to_le_bytes());
             hasher.update(text.as_bytes());

@@ -14,6 +14,7 @@ pub mod patch;
 mod patch_binary;
 pub mod seen;
 pub mod tree;
+pub mod unpack;
 
 #[cfg(test)]
 mod tests;

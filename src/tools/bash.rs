@@ -10,7 +10,7 @@ use super::{ToolContext, ToolFailure, carry};
 use crate::event::ToolOutcome;
 use crate::feedback;
 use crate::message::ToolSpec;
-use crate::sandbox::ExecRequest;
+use crate::sandbox::{ExecRequest, Stdio};
 use crate::shell::ShellState;
 use crate::task::Outcome;
 
@@ -22,6 +22,8 @@ const TIMEOUT_S_MAX: u64 = 3600;
 pub struct Args {
     pub command: String,
     pub timeout_s: Option<u64>,
+    #[serde(default)]
+    pub tty: bool,
 }
 
 pub(super) fn spec() -> ToolSpec {
@@ -37,6 +39,8 @@ pub(super) fn spec() -> ToolSpec {
                 "command": {"type": "string", "description": "The command line, run by sh -c"},
                 "timeout_s": {"type": "integer", "minimum": 1, "maximum": TIMEOUT_S_MAX,
                     "description": "Seconds after which it is killed"},
+                "tty": {"type": "boolean", "description": "Give it a terminal, for programs that insist on one; \
+                    nobody types on it"},
             },
             "required": ["command"],
             "additionalProperties": false,
@@ -53,6 +57,9 @@ pub(super) async fn carry_out(args: &Args, context: &ToolContext<'_>) -> Result<
     let mut request =
         ExecRequest::shell(context.token, &carry::script(&args.command, context.token, context.shell), timeout);
     request.env.extend(context.shell.exported.clone());
+    if args.tty {
+        request.stdio = Stdio::Terminal;
+    }
     let Ran { output, report, kept, text_cut, .. } = run(context, &request, &args.command).await?;
     let mut content = feedback::render_command(output.outcome, &report, &kept.text(), text_cut, context.delta);
     if output.stragglers_killed > 0 {

@@ -7,6 +7,7 @@ mod carry;
 pub mod command;
 mod edit_file;
 pub mod install;
+mod job;
 mod list_files;
 mod read_file;
 mod run_checks;
@@ -30,7 +31,7 @@ use crate::message::{ToolSpec, ToolUse};
 use crate::sandbox::{Sandbox, SandboxError, WORKSPACE};
 use crate::shell::ShellState;
 use crate::store::Store;
-use crate::task::Check;
+use crate::task::{Check, Outcome};
 
 /// A call whose arguments were understood.
 #[derive(Debug)]
@@ -41,10 +42,23 @@ pub enum ToolCall {
     EditFile(edit_file::Args),
     ListFiles(list_files::Args),
     Search(search::Args),
+    Job(job::Args),
     RunChecks,
     /// Carried out by the driver: the run goes on in another container.
     Install(install::Args),
     Submit(submit::Args),
+}
+
+/// What a call may do to the world before its result is committed: decides what a later runner may do with one that was
+/// under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It only looks.
+    None,
+    /// Its one command is known to the sandbox by its token: asked for again, it is followed.
+    FollowedByToken,
+    /// It changes files in a way that cannot be taken up in the middle.
+    Workspace,
 }
 
 /// What tools act on.
@@ -83,6 +97,7 @@ pub fn specs() -> Vec<ToolSpec> {
         list_files::spec(),
         search::spec(),
         run_checks::spec(),
+        job::spec(),
         install::spec(),
         submit::spec(),
     ]
@@ -99,12 +114,25 @@ impl ToolCall {
             edit_file::NAME => Ok(ToolCall::EditFile(arguments(&call.name, input)?)),
             list_files::NAME => Ok(ToolCall::ListFiles(arguments(&call.name, input)?)),
             search::NAME => Ok(ToolCall::Search(arguments(&call.name, input)?)),
+            job::NAME => Ok(ToolCall::Job(arguments(&call.name, input)?)),
             run_checks::NAME => arguments::<NoArguments>(&call.name, input).map(|NoArguments {}| ToolCall::RunChecks),
             install::NAME => Ok(ToolCall::Install(arguments(&call.name, input)?)),
             submit::NAME => Ok(ToolCall::Submit(arguments(&call.name, input)?)),
             other => {
                 let names: Vec<&str> = specs().iter().map(|spec| spec.name).collect();
                 Err(format!("there is no tool `{other}`; the tools are {}", names.join(", ")))
+            }
+        }
+    }
+
+    pub fn effect(&self) -> Effect {
+        match self {
+            // A job is started once a token, and stopping or asking twice is as good as once.
+            ToolCall::Bash(_) | ToolCall::Job(_) => Effect::FollowedByToken,
+            ToolCall::ReadFile(_) | ToolCall::ListFiles(_) | ToolCall::Search(_) | ToolCall::Submit(_) => Effect::None,
+            // An install under way never gets here: the state answers that nobody knows what became of it.
+            ToolCall::WriteFile(_) | ToolCall::EditFile(_) | ToolCall::RunChecks | ToolCall::Install(_) => {
+                Effect::Workspace
             }
         }
     }
@@ -127,6 +155,7 @@ impl ToolCall {
             ToolCall::EditFile(args) => edit_file::carry_out(args, context).await,
             ToolCall::ListFiles(args) => list_files::carry_out(args, context).await,
             ToolCall::Search(args) => search::carry_out(args, context).await,
+            ToolCall::Job(args) => job::carry_out(args, context).await,
             ToolCall::RunChecks => run_checks::carry_out(context).await,
             ToolCall::Install(_) => Ok(install::not_allowed()),
             ToolCall::Submit(args) => Ok(submit::carry_out(args)),
@@ -137,6 +166,12 @@ impl ToolCall {
 impl ToolOutcome {
     pub(crate) fn told(content: impl Into<String>) -> Self {
         ToolOutcome { content: content.into(), ..ToolOutcome::default() }
+    }
+
+    /// The container went away while the call was in it. What it did to the files is undone.
+    pub(crate) fn sandbox_lost(error: &SandboxError) -> Self {
+        let content = format!("{error}. The files are as they were before this call; /tmp is empty.");
+        ToolOutcome { outcome: Some(Outcome::SandboxLost), ..ToolOutcome::refused(content) }
     }
 
     /// For the model to act on.
@@ -188,13 +223,13 @@ mod tests {
     #[test]
     fn an_unknown_tool_is_answered_with_the_real_ones() {
         let told = call("rm", json!({})).expect_err("no such tool");
-        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, run_checks, install, submit");
+        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, run_checks, job, install, submit");
     }
 
     #[test]
     fn malformed_arguments_name_the_tool_and_the_field() {
         let told = call("bash", json!({"cmd": "ls"})).expect_err("unknown field");
-        insta::assert_snapshot!(told, @"the arguments of `bash` do not fit: unknown field `cmd`, expected `command` or `timeout_s`");
+        insta::assert_snapshot!(told, @"the arguments of `bash` do not fit: unknown field `cmd`, expected one of `command`, `timeout_s`, `tty`");
         let told = call("bash", json!("{\"command\": ")).expect_err("cut off");
         insta::assert_snapshot!(told, @"the arguments of `bash` are not JSON: EOF while parsing a value at line 1 column 12");
     }

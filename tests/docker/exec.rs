@@ -81,3 +81,19 @@ fn a_command_killed_by_its_own_signal_is_not_taken_for_a_limit() {
         assert_eq!(result(&finished)["outcome"].to_string(), outcome, "{finished}");
     }
 }
+
+#[test]
+fn a_terminal_is_there_when_it_is_asked_for_and_nobody_types_on_it() {
+    let Some(house) = House::open() else { return };
+    let repo = house.small_repository();
+    let look = "test -t 0 && test -t 1 && test -t 2 && stty size && echo here >/dev/tty && test -w \"$(tty)\" && \
+                read line; echo \"read $?\"; echo apart >&2";
+    let exec = |more: &[&str]| {
+        let args = [&["exec", "--json", "--repo", text(&repo), "--image", "python"], more, &["--", "sh", "-c", look]];
+        house.greenroom(&args.concat()).lines().pop().expect("a result")
+    };
+    let with = exec(&["--tty"]);
+    assert_eq!(with["stdout"]["head"], "24 120\nhere\nread 1\napart\n", "{with}");
+    let without = exec(&[]);
+    assert_eq!(without["stdout"]["head"], "read 1\n", "{without}");
+}

@@ -6,6 +6,7 @@
 mod apply;
 mod bad_input;
 mod canary;
+mod clone;
 mod copy_in;
 mod exec;
 mod honesty;

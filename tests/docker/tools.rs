@@ -75,6 +75,37 @@ fn a_timeout_leaves_nothing_running_while_the_sandbox_lives_on() {
 }
 
 #[test]
+fn a_job_goes_on_between_calls_until_it_is_stopped() {
+    let Some(house) = House::open() else { return };
+    let server = "cd /; echo up in $PLACE; until [ -e /tmp/go ]; do sleep 0.05; done; touch /tmp/seen; sleep 300";
+    let model = house.script(&[
+        &[("bash", json!({"command": "export PLACE=here"}))],
+        &[("job", json!({"action": "start", "name": "web", "command": server}))],
+        &[("bash", json!({"command": "sleep 300 & touch /tmp/go; until [ -e /tmp/seen ]; do sleep 0.05; done"}))],
+        &[("job", json!({"action": "output", "name": "web", "since": 3}))],
+        &[("job", json!({"action": "start", "name": "web", "command": "true"}))],
+        &[("job", json!({"action": "start", "name": "typo", "command": "no-such-program"}))],
+        &[("job", json!({"action": "stop", "name": "web"})), ("job", json!({"action": "list"}))],
+        &[("job", json!({"action": "output", "name": "none"})), ("job", json!({"action": "stop"}))],
+    ]);
+    house.run_small(&model, &[]);
+    let answers = house.answers();
+    let told = |n: usize, words: &str| assert!(answers[n].content.contains(words), "{words}: {:?}", answers[n]);
+    told(1, "job `web` is running");
+    told(2, "1 processes it left behind were killed");
+    told(3, "here are 3 to 11:\nin here\n");
+    told(4, "a job `web` runs already");
+    told(5, "`typo` has ended: exit code 127");
+    told(5, "no-such-program");
+    told(6, "`web` was stopped");
+    told(7, "`typo` has ended");
+    told(8, "there is no job `none`");
+    told(9, "needs the `name`");
+    let refused: Vec<usize> = (0..answers.len()).filter(|&n| answers[n].is_error).collect();
+    assert_eq!(refused, [4, 8, 9]);
+}
+
+#[test]
 fn a_run_without_end_stops_at_its_limit_of_steps() {
     let Some(house) = House::open() else { return };
     let idle: &[_] = &[("bash", json!({"command": "true"}))];

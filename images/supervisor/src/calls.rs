@@ -7,16 +7,18 @@ use std::time::Instant;
 
 use greenroom_supervisor::protocol::{
     CALLS_MAX, CallError, CallPhase, CallState, Chunk, DiskLimits, ErrorKind, Exec, Frame, FrameKind, Hardening,
-    HelloAck, Outcome, Request, Response, Stream,
+    HelloAck, JOBS_MAX, JobState, Outcome, OutputLimits, Request, Response, Stdin, Stream,
 };
 
 use crate::census::Roll;
 use crate::disk::{DiskWatch, News};
 use crate::ended::{Ended, Past};
 use crate::exec::{self, Command, Slot};
+use crate::jobs::{EndedJobs, Job};
 use crate::lease::Lease;
 use crate::oom::OomCounter;
 use crate::outbox::Outbox;
+use crate::output::Kept;
 use crate::privileges::{self, Role};
 use crate::probe;
 use crate::proxy::{self, Proxy};
@@ -48,6 +50,7 @@ pub(crate) struct Calls {
     /// By the call that started them.
     commands: BTreeMap<u64, Command>,
     ended: Ended,
+    ended_jobs: EndedJobs,
     files: BTreeMap<u64, FileCall>,
     proxy: Proxy,
     /// Calls that have ended, with something still to be acknowledged.
@@ -80,6 +83,7 @@ impl Calls {
             hardening,
             commands: BTreeMap::new(),
             ended: Ended::default(),
+            ended_jobs: EndedJobs::default(),
             files: BTreeMap::new(),
             proxy: Proxy::default(),
             finished: BTreeSet::new(),
@@ -132,9 +136,14 @@ impl Calls {
                 if let Some(response) = answer
                     && let Some(command) = self.commands.remove(key)
                 {
-                    self.tokens.remove(&command.token);
-                    if let Some(call) = command.call {
-                        self.finish(call, &response, outbox);
+                    match command.kept {
+                        Kept::Job(job) => self.end_job(job, command.token, command.call, response, outbox),
+                        Kept::Spool(_) => {
+                            self.tokens.remove(&command.token);
+                            if let Some(call) = command.call {
+                                self.finish(call, &response, outbox);
+                            }
+                        }
                     }
                 }
             }
@@ -197,12 +206,17 @@ impl Calls {
             {
                 ended.push((key, response));
             }
-            command.spool.pump(command.call, outbox);
+            command.pump(outbox);
         }
         for (key, last) in ended {
-            let Some(Command { token, words, call, spool, .. }) = self.commands.remove(&key) else { continue };
-            self.finished.extend(call);
-            self.ended.add(key, Past { token, words, call, spool, last });
+            let Some(Command { token, words, call, kept, .. }) = self.commands.remove(&key) else { continue };
+            match kept {
+                Kept::Spool(spool) => {
+                    self.finished.extend(call);
+                    self.ended.add(key, Past { token, words, call, spool, last });
+                }
+                Kept::Job(job) => self.end_job(job, token, call, last, outbox),
+            }
         }
         self.ended.pump(outbox);
     }
@@ -291,6 +305,10 @@ impl Calls {
             | Request::Collect { .. }
             | Request::Settle { .. }
             | Request::Remove { .. }
+            | Request::StartJob { .. }
+            | Request::JobOutput { .. }
+            | Request::StopJob { .. }
+            | Request::ListJobs
             | Request::Listen { .. } => self.open(frame.call, request, outbox),
         }
         Flow::GoOn
@@ -315,7 +333,8 @@ impl Calls {
         let running = |(&key, command): (&u64, &Command)| {
             (key, CallState { token: command.token.clone(), state: CallPhase::Running })
         };
-        let mut calls: Vec<_> = self.commands.iter().map(running).chain(self.ended.states()).collect();
+        let commands = self.commands.iter().filter(|(_, command)| command.as_job().is_none());
+        let mut calls: Vec<_> = commands.map(running).chain(self.ended.states()).collect();
         calls.sort_unstable_by_key(|(key, _)| *key);
         let calls = calls.into_iter().map(|(_, state)| state).collect();
         HelloAck {
@@ -341,6 +360,26 @@ impl Calls {
         }
         let started = match request {
             Request::Exec(exec) => self.start_or_follow(call, exec, outbox.epoch()),
+            Request::StartJob { name, exec } => match self.start_job(call, name, exec) {
+                Ok(job) => return self.finish(call, &Response::Job { job }, outbox),
+                Err(error) => Err(error),
+            },
+            Request::JobOutput { name, since, bytes_max } => match self.tell_job(&name, call, since, bytes_max, outbox)
+            {
+                Ok(job) => return self.finish(call, &Response::Job { job }, outbox),
+                Err(error) => Err(error),
+            },
+            Request::StopJob { name } => match self.stop_job(&name, call) {
+                // Answered when it has ended.
+                Ok(None) => Ok(()),
+                Ok(Some(job)) => return self.finish(call, &Response::Job { job }, outbox),
+                Err(error) => Err(error),
+            },
+            Request::ListJobs => {
+                let running = self.commands.values().filter_map(Command::as_job).map(Job::state);
+                let jobs = running.chain(self.ended_jobs.states()).collect();
+                return self.finish(call, &Response::Jobs { jobs }, outbox);
+            }
             Request::Listen { port } => match self.listen(port) {
                 Ok(port) => return self.finish(call, &Response::Listening { port }, outbox),
                 Err(error) => Err(error),
@@ -404,15 +443,95 @@ impl Calls {
 
     fn start_command(&mut self, call: u64, exec: Exec, epoch: u32) -> Result<(), CallError> {
         let token = exec.token.clone();
-        let mut command = Command::start(call, exec, self.oom.kills(), self.null.as_raw_fd())?;
+        let command = Command::start(call, exec, self.oom.kills(), self.null.as_raw_fd())?;
         self.tokens.insert(token, epoch);
+        self.add_command(call, command);
+        Ok(())
+    }
+
+    fn add_command(&mut self, key: u64, mut command: Command) {
         self.children.insert(command.nanny_pid);
         for other in self.commands.values_mut() {
             other.shared = true;
             command.shared = true;
         }
-        self.commands.insert(call, command);
-        Ok(())
+        self.commands.insert(key, command);
+    }
+
+    fn start_job(&mut self, call: u64, name: String, exec: Exec) -> Result<JobState, CallError> {
+        let running = |command: &&Command| command.as_job().is_some_and(|job| job.name == name);
+        let same = self.commands.values().find(running);
+        if let Some(state) =
+            same.filter(|command| command.token == exec.token).and_then(Command::as_job).map(Job::state)
+        {
+            return Ok(state);
+        }
+        if let (true, Some(state)) = (self.ended_jobs.is_from(&name, &exec.token), self.ended_jobs.state(&name)) {
+            return Ok(state);
+        }
+        if same.is_some() {
+            let message = format!("a job `{name}` runs already");
+            return Err(CallError { kind: ErrorKind::AlreadyExists, message });
+        }
+        if self.commands.values().filter(|command| command.as_job().is_some()).count() >= JOBS_MAX {
+            let message = format!("{JOBS_MAX} jobs run already; stop one first");
+            return Err(CallError { kind: ErrorKind::TooLarge, message });
+        }
+        let job = Job::new(name)?;
+        let output = OutputLimits { head_bytes_max: u64::MAX, tail_bytes_max: 0, total_bytes_max: u64::MAX };
+        let exec = Exec { output, stdin: Stdin::Null, ..exec };
+        let command = Command::start(call, exec, self.oom.kills(), self.null.as_raw_fd())?;
+        self.ended_jobs.forget(&job.name);
+        let state = job.state();
+        self.add_command(call, command.into_job(job));
+        Ok(state)
+    }
+
+    fn job_of(&mut self, name: &str) -> Option<&mut Command> {
+        self.commands.values_mut().find(|command| command.as_job().is_some_and(|job| job.name == name))
+    }
+
+    fn no_job(name: &str) -> CallError {
+        CallError { kind: ErrorKind::NotFound, message: format!("there is no job `{name}`") }
+    }
+
+    fn tell_job(
+        &mut self,
+        name: &str,
+        call: u64,
+        since: u64,
+        bytes_max: u64,
+        outbox: &mut Outbox,
+    ) -> Result<JobState, CallError> {
+        if let Some(job) = self.job_of(name).and_then(|command| command.as_job()) {
+            job.tell(call, since, bytes_max, outbox);
+            return Ok(job.state());
+        }
+        self.ended_jobs.tell(name, call, since, bytes_max, outbox);
+        self.ended_jobs.state(name).ok_or_else(|| Self::no_job(name))
+    }
+
+    /// `None`: it is on its way out.
+    fn stop_job(&mut self, name: &str, call: u64) -> Result<Option<JobState>, CallError> {
+        if let Some(command) = self.job_of(name) {
+            if command.call.is_some() {
+                let message = format!("the job `{name}` is being stopped already");
+                return Err(CallError { kind: ErrorKind::Busy, message });
+            }
+            command.call = Some(call);
+            command.end(Outcome::Cancelled);
+            return Ok(None);
+        }
+        self.ended_jobs.state(name).map(Some).ok_or_else(|| Self::no_job(name))
+    }
+
+    /// With the call that asked for its end, if one did.
+    fn end_job(&mut self, job: Job, token: String, call: Option<u64>, end: Response, outbox: &mut Outbox) {
+        let name = job.name.clone();
+        self.ended_jobs.add(job, token, end);
+        if let (Some(call), Some(job)) = (call, self.ended_jobs.state(&name)) {
+            self.finish(call, &Response::Job { job }, outbox);
+        }
     }
 
     fn on_input(&mut self, frame: &Frame, outbox: &mut Outbox) {

@@ -10,15 +10,20 @@ use greenroom_supervisor::protocol::{
 };
 
 use crate::input::InputPipe;
+use crate::jobs::Job;
 use crate::nanny::{self, Gone, Order, Report};
-use crate::output::{OutputPipe, Pull};
+use crate::outbox::Outbox;
+use crate::output::{Kept, OutputPipe, Pull};
 use crate::spawn::{Prepared, SpawnError};
 use crate::spool::Spool;
 use crate::sys::{self, Fork, Pid};
+use crate::terminal;
 use crate::verdict::Verdict;
 
 /// The longest a command may be asked to run: a week. Longer numbers are taken for this.
 const TIMEOUT_MS_MAX: u64 = 7 * 24 * 3600 * 1000;
+/// Longer than any sandbox lives.
+const JOB_TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Past grace and the nanny's own limit, a nanny that has not answered is taken for dead.
 const NANNY_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -33,7 +38,7 @@ pub(crate) struct Command {
     channel: OwnedFd,
     pub(crate) input: Option<InputPipe>,
     outputs: [OutputPipe; 2],
-    pub(crate) spool: Spool,
+    pub(crate) kept: Kept,
     started: Instant,
     /// When the leader ended, which is when the command's time ends too.
     ended: Option<Instant>,
@@ -80,10 +85,13 @@ impl Command {
         let prepared = Prepared::new(&exec)?;
         let words = words(&exec);
         let no_pipe = |error: io::Error| SpawnError::of_fork(&error).describe(&exec.argv[0], &exec.cwd);
-        let (stdout, stdout_child) = sys::pipe().map_err(no_pipe)?;
+        let (stdout, stdout_child) = match exec.stdin {
+            Stdin::Terminal { rows, columns } => terminal::open(rows, columns).map_err(no_pipe)?,
+            Stdin::Null | Stdin::Bytes { .. } => sys::pipe().map_err(no_pipe)?,
+        };
         let (stderr, stderr_child) = sys::pipe().map_err(no_pipe)?;
         let (input, input_child) = match exec.stdin {
-            Stdin::Null => (None, None),
+            Stdin::Null | Stdin::Terminal { .. } => (None, None),
             Stdin::Bytes { bytes_total } if bytes_total > STDIN_BYTES_MAX => {
                 let message = format!("stdin of {bytes_total} bytes is more than {STDIN_BYTES_MAX}");
                 return Err(CallError { kind: ErrorKind::TooLarge, message });
@@ -102,7 +110,13 @@ impl Command {
         let nanny_pid = match sys::fork().map_err(no_pipe)? {
             Fork::Child => {
                 let stdin = input_child.as_ref().map_or(null, AsRawFd::as_raw_fd);
-                let stdio = [stdin, stdout_child.as_raw_fd(), stderr_child.as_raw_fd()];
+                let stdio = match exec.stdin {
+                    Stdin::Terminal { .. } => {
+                        drop(stderr_child);
+                        [stdout_child.as_raw_fd(); 3]
+                    }
+                    Stdin::Null | Stdin::Bytes { .. } => [stdin, stdout_child.as_raw_fd(), stderr_child.as_raw_fd()],
+                };
                 nanny::run(&prepared, stdio, null, channel_child, grace)
             }
             Fork::Parent(pid) => pid,
@@ -121,7 +135,7 @@ impl Command {
                 OutputPipe::new(Stream::Stdout, stdout, exec.output),
                 OutputPipe::new(Stream::Stderr, stderr, exec.output),
             ],
-            spool: Spool::default(),
+            kept: Kept::Spool(Spool::default()),
             started,
             ended: None,
             deadline: started + Duration::from_millis(exec.timeout_ms.min(TIMEOUT_MS_MAX)),
@@ -134,6 +148,26 @@ impl Command {
         })
     }
 
+    /// Makes a job of it, which belongs to no call.
+    pub(crate) fn into_job(self, job: Job) -> Self {
+        Self { call: None, kept: Kept::Job(job), deadline: self.started + JOB_TIME_MAX, ..self }
+    }
+
+    pub(crate) fn as_job(&self) -> Option<&Job> {
+        match &self.kept {
+            Kept::Job(job) => Some(job),
+            Kept::Spool(_) => None,
+        }
+    }
+
+    /// Passes on to whoever follows it.
+    pub(crate) fn pump(&mut self, outbox: &mut Outbox) {
+        match &mut self.kept {
+            Kept::Spool(spool) => spool.pump(self.call, outbox),
+            Kept::Job(_) => {}
+        }
+    }
+
     /// Which descriptors to wait for, and for what.
     pub(crate) fn interests(&self, mut add: impl FnMut(RawFd, i16, Slot)) {
         if let Phase::Running = self.phase {
@@ -143,7 +177,7 @@ impl Command {
             add(fd, libc::POLLOUT, Slot::Input);
         }
         for (index, output) in self.outputs.iter().enumerate() {
-            if let Some(fd) = output.wants_to_read(self.spool.takes_more()) {
+            if let Some(fd) = output.wants_to_read(self.kept.takes_more()) {
                 add(fd, libc::POLLIN, Slot::Output(index));
             }
         }
@@ -171,8 +205,8 @@ impl Command {
                 None
             }
             Slot::Output(index) => {
-                if self.spool.takes_more() {
-                    self.outputs[*index].pull(&mut self.spool);
+                if self.kept.takes_more() {
+                    self.outputs[*index].pull(&mut self.kept);
                 }
                 let total: u64 = self.outputs.iter().map(OutputPipe::bytes_total).sum();
                 if total > self.output_bytes_max {
@@ -197,7 +231,9 @@ impl Command {
     /// A new client asks for it, from the beginning. Its time is not longer than that client gives it.
     pub(crate) fn follow(&mut self, call: u64, timeout_ms: u64) {
         self.call = Some(call);
-        self.spool.rewind();
+        if let Kept::Spool(spool) = &mut self.kept {
+            spool.rewind();
+        }
         if self.is_running() && self.ending.is_none() && self.ended.is_none() {
             let timeout = Duration::from_millis(timeout_ms.min(TIMEOUT_MS_MAX));
             self.deadline = self.deadline.min(Instant::now() + timeout);
@@ -262,14 +298,14 @@ impl Command {
         // All writers are dead: whatever they wrote is in the pipes now, and no more will come.
         for output in &mut self.outputs {
             while output.is_open() {
-                match output.pull(&mut self.spool) {
+                match output.pull(&mut self.kept) {
                     Pull::Some => {}
                     Pull::Nothing | Pull::End => output.close(),
                 }
             }
         }
         for output in &mut self.outputs {
-            output.give_tail(&mut self.spool);
+            output.give_tail(&mut self.kept);
         }
         let oom_kills = oom_kills.saturating_sub(self.oom_kills_before);
         let Some(gone) = gone else {

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use greenroom_supervisor::protocol::{Chunk, OutputLimits, Stream, StreamTotals, TAIL_BYTES_MAX};
 
+use crate::jobs::Job;
 use crate::spool::Spool;
 use crate::sys;
 
@@ -17,6 +18,30 @@ pub(crate) struct OutputPipe {
     tail: VecDeque<u8>,
     tail_bytes_max: usize,
     totals: StreamTotals,
+}
+
+/// Where a command's output goes.
+pub(crate) enum Kept {
+    /// All of it, for whoever follows.
+    Spool(Spool),
+    /// The newest of it, for whoever asks.
+    Job(Job),
+}
+
+impl Kept {
+    fn push(&mut self, chunk: &Chunk<'_>) {
+        match self {
+            Self::Spool(spool) => spool.push(chunk),
+            Self::Job(job) => job.ring.push(chunk.bytes),
+        }
+    }
+
+    pub(crate) fn takes_more(&self) -> bool {
+        match self {
+            Self::Spool(spool) => spool.takes_more(),
+            Self::Job(_) => true,
+        }
+    }
 }
 
 pub(crate) enum Pull {
@@ -45,7 +70,7 @@ impl OutputPipe {
         self.fd = None;
     }
 
-    /// `has_room`: whether the spool takes more.
+    /// `has_room`: whether what is read can be kept.
     pub(crate) fn wants_to_read(&self, has_room: bool) -> Option<RawFd> {
         self.fd.as_ref().filter(|_| has_room || self.head_left == 0).map(AsRawFd::as_raw_fd)
     }
@@ -59,7 +84,7 @@ impl OutputPipe {
     }
 
     /// Reads once.
-    pub(crate) fn pull(&mut self, spool: &mut Spool) -> Pull {
+    pub(crate) fn pull(&mut self, kept: &mut Kept) -> Pull {
         let Some(fd) = self.fd.as_ref().map(AsRawFd::as_raw_fd) else { return Pull::End };
         let mut buffer = [0; READ_BYTES];
         match sys::read(fd, &mut buffer) {
@@ -68,7 +93,7 @@ impl OutputPipe {
                 Pull::End
             }
             Ok(length) => {
-                self.take(&buffer[..length], spool);
+                self.take(&buffer[..length], kept);
                 Pull::Some
             }
             Err(error) if sys::is_retry(&error) => Pull::Nothing,
@@ -79,27 +104,27 @@ impl OutputPipe {
         }
     }
 
-    fn take(&mut self, bytes: &[u8], spool: &mut Spool) {
+    fn take(&mut self, bytes: &[u8], kept: &mut Kept) {
         let head_length = (bytes.len() as u64).min(self.head_left) as usize;
         let (head, rest) = bytes.split_at(head_length);
         if !head.is_empty() {
-            spool.push(&Chunk { stream: self.stream, offset: self.totals.bytes_total, bytes: head });
+            kept.push(&Chunk { stream: self.stream, offset: self.totals.bytes_total, bytes: head });
             self.head_left -= head_length as u64;
         }
         self.totals.bytes_total += bytes.len() as u64;
-        let kept = &rest[rest.len().saturating_sub(self.tail_bytes_max)..];
-        let excess = (self.tail.len() + kept.len()).saturating_sub(self.tail_bytes_max);
+        let tail = &rest[rest.len().saturating_sub(self.tail_bytes_max)..];
+        let excess = (self.tail.len() + tail.len()).saturating_sub(self.tail_bytes_max);
         self.tail.drain(..excess);
-        self.tail.extend(kept);
-        self.totals.bytes_dropped += (excess + rest.len() - kept.len()) as u64;
+        self.tail.extend(tail);
+        self.totals.bytes_dropped += (excess + rest.len() - tail.len()) as u64;
     }
 
     /// What was held back for the end.
-    pub(crate) fn give_tail(&mut self, spool: &mut Spool) {
+    pub(crate) fn give_tail(&mut self, kept: &mut Kept) {
         let mut tail = std::mem::take(&mut self.tail);
         let mut offset = self.totals.bytes_total - tail.len() as u64;
         for bytes in tail.make_contiguous().chunks(Chunk::BYTES_MAX) {
-            spool.push(&Chunk { stream: self.stream, offset, bytes });
+            kept.push(&Chunk { stream: self.stream, offset, bytes });
             offset += bytes.len() as u64;
         }
     }
@@ -114,9 +139,9 @@ mod tests {
         let (reader, _writer) = sys::pipe().expect("pipes are to be had");
         let limits = OutputLimits { head_bytes_max: 4, tail_bytes_max: 3, total_bytes_max: u64::MAX };
         let mut pipe = OutputPipe::new(Stream::Stdout, reader, limits);
-        let mut spool = Spool::default();
+        let mut kept = Kept::Spool(Spool::default());
         for bytes in ["ab", "cde", "f", "ghij", "k"] {
-            pipe.take(bytes.as_bytes(), &mut spool);
+            pipe.take(bytes.as_bytes(), &mut kept);
         }
         assert_eq!(pipe.totals(), StreamTotals { bytes_total: 11, bytes_dropped: 4 });
         assert_eq!(pipe.tail, b"ijk");

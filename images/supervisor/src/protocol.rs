@@ -1,9 +1,9 @@
 //! The protocol between the host and PID 1 of a sandbox, spoken over the container's attached stdin and stdout.
 //!
 //! Reading order: [`frames`] (how bytes become frames, and how a reader finds its feet again), [`bytes`] (paths and
-//! arguments that need not be UTF-8), [`messages`] (what is asked and answered), [`files`] (the file tools' share), [`census`] (what snapshots
-//! are made from),
-//! [`hardening`] (what confinement looks like from inside), [`proxy`] (connections of a set-up phase).
+//! arguments that need not be UTF-8), [`messages`] (what is asked and answered), [`files`] (the file tools' share),
+//! [`census`] (what snapshots are made from), [`hardening`] (what confinement looks like from inside), [`jobs`] (commands
+//! that go on between calls), [`proxy`] (connections of a set-up phase).
 //!
 //! The rules of a conversation:
 //!
@@ -25,6 +25,7 @@ pub mod census;
 pub mod files;
 pub mod frames;
 pub mod hardening;
+pub mod jobs;
 pub mod messages;
 pub mod proxy;
 
@@ -33,6 +34,7 @@ pub use census::*;
 pub use files::*;
 pub use frames::{Chunk, Frame, FrameKind, FrameReader, PAYLOAD_BYTES_MAX, PROTOCOL_VERSION, Stream};
 pub use hardening::{Credentials, Hardening};
+pub use jobs::*;
 pub use messages::*;
 pub use proxy::*;
 

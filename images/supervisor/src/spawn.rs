@@ -5,11 +5,12 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 
-use greenroom_supervisor::protocol::{ByteString, CallError, ErrorKind, Exec};
+use greenroom_supervisor::protocol::{ByteString, CallError, ErrorKind, Exec, Stdin};
 use serde::{Deserialize, Serialize};
 
 use crate::privileges;
 use crate::sys::{self, Fork, Pid};
+use crate::terminal;
 
 const PATH_DEFAULT: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -20,6 +21,8 @@ pub(crate) struct Prepared {
     argv: Vec<CString>,
     environment: Vec<CString>,
     cwd: CString,
+    /// Its stdio is a terminal, which becomes that of its session.
+    on_terminal: bool,
 }
 
 /// At which stage a command failed to start, and with which error.
@@ -69,6 +72,7 @@ impl Prepared {
             argv: exec.argv.iter().map(|argument| c_string(argument.as_bytes())).collect::<Result<_, _>>()?,
             environment: exec.env.iter().map(variable).collect::<Result<_, _>>()?,
             cwd: c_string(exec.cwd.as_bytes())?,
+            on_terminal: matches!(exec.stdin, Stdin::Terminal { .. }),
         })
     }
 
@@ -101,10 +105,18 @@ impl Prepared {
         }
     }
 
+    /// In the session that `confine` began.
+    fn take_terminal(&self) -> io::Result<()> {
+        if self.on_terminal { terminal::take(0) } else { Ok(()) }
+    }
+
     fn become_program(&self, stdio: [RawFd; 3]) -> SpawnError {
         let failed = |stage| move |error: io::Error| SpawnError { stage, errno: error.raw_os_error().unwrap_or(0) };
         let confined = (0..3).try_for_each(|fd| sys::duplicate_onto(stdio[fd as usize], fd)).and_then(|()| confine());
         if let Err(error) = confined.map_err(failed(Stage::Confine)) {
+            return error;
+        }
+        if let Err(error) = self.take_terminal().map_err(failed(Stage::Confine)) {
             return error;
         }
         if let Err(error) = sys::change_directory(&self.cwd).map_err(failed(Stage::Cwd)) {

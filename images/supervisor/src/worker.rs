@@ -234,6 +234,10 @@ fn carry_out(request: &Request, fds: &Fds, reply: &Reply) -> Result<Response, Ca
         | Request::WatchDisk(_)
         | Request::Exec(_)
         | Request::Forget { .. }
+        | Request::StartJob { .. }
+        | Request::JobOutput { .. }
+        | Request::StopJob { .. }
+        | Request::ListJobs
         | Request::Cancel
         | Request::Ack { .. }
         | Request::Listen { .. }

@@ -325,6 +325,67 @@ fn what_was_said_is_kept_where_no_command_looks() {
 }
 
 #[test]
+fn a_job_goes_on_between_calls_and_nothing_else_does() {
+    if !docker_wanted("a_job_goes_on_between_calls_and_nothing_else_does") {
+        return;
+    }
+    let (mut sandbox, _) = Sandbox::start(&[]);
+    let start = |sandbox: &mut Sandbox, name: &str, script: &str| {
+        let Request::Exec(exec) = sandbox.exec(&["sh", "-c", script], 1) else { unreachable!() };
+        let request = Request::StartJob { name: name.into(), exec };
+        (sandbox.ask(&request), request)
+    };
+    let state = |answer: &support::Answer| match &answer.last {
+        Response::Job { job } => job.clone(),
+        other => panic!("no job but {other:?}"),
+    };
+    let script = "echo up; echo err >&2; until [ -e go ]; do sleep 0.05; done; echo seen; sleep 300";
+    let (started, request) = start(&mut sandbox, "server", script);
+    assert_eq!((state(&started).name.as_str(), state(&started).end), ("server", None));
+    // Stragglers of calls are swept beside it, and it is not.
+    let swept = sandbox.shell("sleep 301 & touch go", 5_000);
+    assert_eq!((swept.finished().outcome, swept.finished().sweep.left_behind), (exited(0), 1));
+    let mut said = String::new();
+    while !said.ends_with("seen\n") {
+        let since = said.len() as u64;
+        let answer = sandbox.ask(&Request::JobOutput { name: "server".into(), since, bytes_max: 1 << 20 });
+        assert_eq!(state(&answer).end, None);
+        said.push_str(&answer.stdout());
+    }
+    assert_eq!(said, "up\nerr\nseen\n");
+    assert_eq!(sandbox.others_alive().lines().filter(|line| line.contains("sleep")).count(), 1);
+    // Another client finds it, and does not start it again by the same token.
+    sandbox.hello(2, 60_000);
+    assert_eq!(state(&sandbox.ask(&request)).output_bytes, 12);
+    assert_eq!(start(&mut sandbox, "server", "true").0.error(), ErrorKind::AlreadyExists);
+    for n in 1..JOBS_MAX {
+        start(&mut sandbox, &format!("idle {n}"), "sleep 300");
+    }
+    assert_eq!(start(&mut sandbox, "one more", "sleep 300").0.error(), ErrorKind::TooLarge);
+    for n in 1..JOBS_MAX {
+        sandbox.ask(&Request::StopJob { name: format!("idle {n}") });
+    }
+    let stopped = state(&sandbox.ask(&Request::StopJob { name: "server".into() }));
+    assert!(matches!(&stopped.end, Some(JobEnd::Finished(end)) if end.outcome == Outcome::Cancelled), "{stopped:?}");
+    assert_eq!(sandbox.others_alive(), "");
+    let rest = sandbox.ask(&Request::JobOutput { name: "server".into(), since: 7, bytes_max: 3 });
+    assert_eq!((rest.stdout().as_str(), state(&rest)), ("see", stopped));
+    assert_eq!(sandbox.ask(&Request::StopJob { name: "nobody".into() }).error(), ErrorKind::NotFound);
+    // One that ends by itself, and says more than is kept.
+    start(&mut sandbox, "loud", "head -c 3000000 /dev/zero; exit 3");
+    let loud = loop {
+        let Response::Jobs { jobs } = sandbox.ask(&Request::ListJobs).last else { panic!("no list") };
+        if let Some(ended) = jobs.into_iter().find(|job| job.name == "loud" && job.end.is_some()) {
+            break ended;
+        }
+    };
+    assert!(matches!(&loud.end, Some(JobEnd::Finished(end)) if end.outcome == exited(3)), "{loud:?}");
+    let kept = sandbox.ask(&Request::JobOutput { name: "loud".into(), since: 0, bytes_max: u64::MAX });
+    assert_eq!(kept.bytes(Stream::Stdout).len(), JOB_OUTPUT_BYTES_MAX);
+    assert_eq!(kept.chunks[0].1, 3_000_000 - JOB_OUTPUT_BYTES_MAX as u64);
+}
+
+#[test]
 fn without_renewal_the_container_ends() {
     if !docker_wanted("without_renewal_the_container_ends") {
         return;

@@ -23,6 +23,10 @@ struct Cppcheck;
 
 impl Reader for Cppcheck {
     fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
+        // A finding ends with its rule's name, and compilers print the same form far more often.
+        if !lines.first().trim_end().ends_with(']') {
+            return 0;
+        }
         let Some((mut found, mut read)) = finding(lines, 0) else { return 0 };
         if found.code.is_none() {
             return 0;

@@ -2,10 +2,10 @@
 
 use super::go_panic::Panic;
 use super::place::Place;
-use super::{Kind, Reader, Tool};
+use super::{Kind, Reader, Tool, go_cover};
 use crate::sink::{Evidence, Sink};
 use crate::window::Lines;
-use crate::{TestCase, TestStatus};
+use crate::{Metric, TestCase, TestStatus};
 
 pub(super) const TOOL: Tool = Tool {
     name: "go-test",
@@ -62,6 +62,9 @@ impl Reader for GoTest {
     fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
         let line = lines.first();
         if let Some(package) = Package::parse(line) {
+            if let Some(percent) = covered(line) {
+                sink.metric(Metric { percent: Some(percent), ..go_cover::metric(Some(package.name)) });
+            }
             self.close(&package, sink);
             return 1;
         }
@@ -438,4 +441,9 @@ fn benchmark(line: &str) -> Option<&str> {
         Some((base, cpus)) if cpus.bytes().all(|b| b.is_ascii_digit()) => Some(base),
         Some(_) | None => Some(name),
     }
+}
+
+/// `ok   shop 0.012s coverage: 66.7% of statements`
+fn covered(line: &str) -> Option<f64> {
+    line.split_once("\tcoverage: ")?.1.split_once("% of statements")?.0.parse().ok()
 }

@@ -40,6 +40,8 @@ mod checkstyle;
 mod clang_tidy;
 mod code_climate;
 mod columns;
+mod coverage_py;
+mod coverage_xml;
 mod cppcheck;
 mod cpplint;
 mod crash;
@@ -59,6 +61,7 @@ mod gcc_json;
 mod generic;
 mod ghc;
 mod go_build;
+mod go_cover;
 mod go_panic;
 mod go_test;
 mod go_test_json;
@@ -67,14 +70,18 @@ mod gtest;
 mod haskell_error;
 mod hlint;
 mod hspec;
+mod istanbul;
 mod java_stack;
 mod javac;
 mod jest;
 mod junit_console;
 mod junit_xml;
 mod kotlin;
+mod lcov;
 mod ld;
 mod libtest;
+mod libtest_json;
+mod llvm_cov;
 mod log_commands;
 mod make;
 mod maven;
@@ -84,6 +91,7 @@ mod msbuild;
 mod mypy;
 mod native_frame;
 mod next;
+mod nextest;
 mod node_test;
 mod npm;
 mod ocaml;
@@ -128,6 +136,7 @@ mod yamllint;
 pub(crate) const TOOLS: &[Tool] = &[
     rustc_json::TOOL,
     ty::TOOL,
+    nextest::TOOL,
     rustc::TOOL,
     elixir::TOOL,
     libtest::TOOL,
@@ -164,6 +173,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     next::TOOL,
     tsc::TOOL,
     go_test_json::TOOL,
+    go_cover::TOOL,
     go_test::TOOL,
     go_panic::TOOL,
     eslint_json::TOOL,
@@ -193,6 +203,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     gcc_json::TOOL,
     code_climate::TOOL,
     rdjson::TOOL,
+    libtest_json::TOOL,
     dart_json::TOOL,
     log_commands::TOOL,
     erlang::TOOL,
@@ -212,6 +223,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     php::TOOL,
     phpstan::TOOL,
     psalm::TOOL,
+    coverage_py::TOOL,
+    coverage_xml::TOOL,
+    lcov::TOOL,
+    llvm_cov::TOOL,
+    istanbul::TOOL,
     crash::TOOL,
     // Reads what nobody else does: always the last.
     generic::TOOL,

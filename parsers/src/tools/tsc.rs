@@ -78,15 +78,16 @@ struct Header<'a> {
 impl<'a> Header<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         const CATEGORIES: &[(&str, Option<Severity>)] = &[
-            ("error TS", Some(Severity::Error)),
-            ("warning TS", Some(Severity::Warning)),
-            ("message TS", Some(Severity::Info)),
-            ("suggestion TS", Some(Severity::Hint)),
+            ("error ", Some(Severity::Error)),
+            ("warning ", Some(Severity::Warning)),
+            ("message ", Some(Severity::Info)),
+            ("suggestion ", Some(Severity::Hint)),
         ];
-        let (at, category, severity) = CATEGORIES
-            .iter()
-            .filter_map(|&(mark, severity)| Some((line.find(mark)?, mark.trim_end_matches("TS"), severity)))
-            .min_by_key(|(at, _, _)| *at)?;
+        let (at, category, severity) = memchr::memchr_iter(b'T', line.as_bytes()).find_map(|code| {
+            let before = line[code..].starts_with("TS").then(|| &line[..code])?;
+            let (category, severity) = CATEGORIES.iter().find(|(category, _)| before.ends_with(category))?;
+            Some((code - category.len(), *category, *severity))
+        })?;
         let (code, message) = line[at + category.len()..].split_once(':')?;
         number(code.strip_prefix("TS")?)?;
         let head = &line[..at];

@@ -9,6 +9,7 @@ use crate::cli::found;
 use crate::error::Result;
 use crate::event::{Event, Named};
 use crate::id::BlobId;
+use crate::snapshot::tree::FileTree;
 use crate::snapshot::{Entry, Manifest};
 use crate::store::{Blobs, JournalError, Record, RunDir};
 
@@ -95,9 +96,12 @@ struct Seen<'a> {
 impl Seen<'_> {
     fn look(&mut self, named: Named<'_>) {
         match named {
-            Named::Bytes(id) => drop(self.verify(id)),
+            Named::Bytes(id) => {
+                self.verify(id);
+            }
             Named::Manifest(id) if self.verify(id) => self.look_into(id),
-            Named::Manifest(_) => {}
+            Named::Snapshot(id) if self.verify(id) => self.look_into_snapshot(id),
+            Named::Manifest(_) | Named::Snapshot(_) => {}
         }
     }
 
@@ -105,9 +109,23 @@ impl Seen<'_> {
         let manifest = self.blobs.get(id).and_then(|bytes| Ok(serde_json::from_slice::<Manifest>(&bytes)?));
         match manifest {
             Ok(manifest) => manifest.entries.values().for_each(|entry| match entry {
-                Entry::File { content, .. } => drop(self.verify(content)),
+                Entry::File { content, .. } => {
+                    self.verify(content);
+                }
                 Entry::Directory { .. } | Entry::Symlink { .. } => {}
             }),
+            Err(error) => self.problem(id, &error),
+        }
+    }
+
+    fn look_into_snapshot(&mut self, id: &BlobId) {
+        let blobs = self.blobs;
+        let named = FileTree::load(id, &|id| blobs.get(id)).and_then(|tree| tree.blobs(&|id| blobs.get(id)));
+        match named {
+            Ok(named) => named.iter().for_each(|id| {
+                self.verify(id);
+            }),
+            // A folder's blob: it names itself.
             Err(error) => self.problem(id, &error),
         }
     }

@@ -133,6 +133,14 @@ impl<'a> Chamber<'a> {
         files::read(&self.link, path, bytes_max).await
     }
 
+    pub(super) fn id(&self) -> &str {
+        &self.container.id
+    }
+
+    pub(super) fn transfers(&self) -> &bollard::Docker {
+        &self.launcher.engine.transfers
+    }
+
     /// Makes an image of what stands now. Nothing of the phase itself is in it: environment and files were the
     /// commands' and a volume's, not the container's.
     pub(super) async fn commit(

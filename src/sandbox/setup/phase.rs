@@ -6,6 +6,7 @@ use super::PROXY_PORT;
 
 const CA_FILE: &str = "ca.crt";
 const APT_FILE: &str = "apt.conf";
+const MAVEN_FILE: &str = "maven-settings.xml";
 pub(super) const TREE_FILES: &str = "tree-files";
 pub(super) const TREE_FOLDERS: &str = "tree-folders";
 
@@ -62,6 +63,8 @@ pub(super) fn environment(
         }
     }
     set("APT_CONFIG", &format!("{SET_UP_FILES}/{APT_FILE}"));
+    // Java reads no proxy from the environment. The mirrors of the image's global settings still count.
+    set("MAVEN_ARGS", &format!("--batch-mode --settings {SET_UP_FILES}/{MAVEN_FILE}"));
     set("DEBIAN_FRONTEND", "noninteractive");
     // A refusal does not go away by asking again, and the proxy itself has tried every address of a host. The first
     // retry of pip comes at once, and prints the reason, which is not printed without one.
@@ -99,7 +102,18 @@ pub(super) fn files(ca_bundle: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         files.push((CA_FILE, ca_bundle.to_vec()));
     }
     files.push((APT_FILE, apt.into_bytes()));
+    files.push((MAVEN_FILE, maven_settings().into_bytes()));
     files
+}
+
+fn maven_settings() -> String {
+    let proxy = |protocol: &str| {
+        format!(
+            "<proxy><id>{protocol}</id><active>true</active><protocol>{protocol}</protocol>\
+             <host>127.0.0.1</host><port>{PROXY_PORT}</port></proxy>"
+        )
+    };
+    format!("<settings><proxies>{}{}</proxies></settings>\n", proxy("http"), proxy("https"))
 }
 
 /// The operator's own mirrors among `environment`. One that carries a password stays out: a set-up holds no secrets.

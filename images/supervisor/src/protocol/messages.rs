@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ByteString, CensusDone, CensusEntry, Collected, Entry, Hardening, Match, Metadata, Order, Place, ReadDone,
-    Unsettled, WalkEntry,
+    ByteString, CensusDone, CensusEntry, Collected, Entry, Hardening, JobState, Match, Metadata, Order, Place,
+    ReadDone, Unsettled, WalkEntry,
 };
 
 /// Host to supervisor. A new call's id (in the frame) is greater than every earlier one; `Cancel` and `Ack` name a call
@@ -27,6 +27,17 @@ pub enum Request {
     /// Nobody will ask any more for commands that have ended and whose token begins like this: what they said is let go.
     /// Not answered.
     Forget { token_prefix: String },
+    /// Starts a job: a command that goes on, under this name, after the call. Its output limits and its timeout mean
+    /// nothing. Answered by `Job` at once; a name that a running job has is `already_exists`, unless it is from the same
+    /// token.
+    StartJob { name: String, exec: Exec },
+    /// What a job has said since an offset, both streams as they came, as far as it is kept. Answered by Data frames of
+    /// stream `Stdout`, then `Job`.
+    JobOutput { name: String, since: u64, bytes_max: u64 },
+    /// Ends a job as a timeout ends a command. Answered by `Job` once nothing of it is left.
+    StopJob { name: String },
+    /// Answered by `Jobs`: those that run, and the newest of those that have ended.
+    ListJobs,
     /// Ends the frame's call as its timeout would: TERM, grace, KILL. Answered by that call's own `Finished`; a call
     /// that is not running is left as it is.
     Cancel,
@@ -97,6 +108,9 @@ pub enum Stdin {
     Null,
     /// So many bytes follow in Data frames of stream `Input`; then end of file.
     Bytes { bytes_total: u64 },
+    /// A terminal of this size, which is stdout and stderr too (all of it comes as `Stdout`). Nobody types on it: what is
+    /// read from it ends at once.
+    Terminal { rows: u16, columns: u16 },
 }
 
 /// Per stream. The first `head_bytes_max` bytes travel as they come; of what follows, the last `tail_bytes_max` bytes
@@ -209,6 +223,12 @@ pub enum Response {
     Listening {
         port: u16,
     },
+    Job {
+        job: JobState,
+    },
+    Jobs {
+        jobs: Vec<JobState>,
+    },
     /// The call did not happen, or broke off. With call 0: a frame was refused (`stale_epoch`, `bad_request`).
     Failed {
         error: CallError,
@@ -231,6 +251,8 @@ impl Response {
             | Self::Settled { .. }
             | Self::Removed
             | Self::Listening { .. }
+            | Self::Job { .. }
+            | Self::Jobs { .. }
             | Self::Failed { .. } => true,
             Self::HelloAck(_)
             | Self::Renewed
@@ -390,6 +412,10 @@ impl Request {
             | Self::Collect { .. }
             | Self::Settle { .. }
             | Self::Remove { .. }
+            | Self::StartJob { .. }
+            | Self::JobOutput { .. }
+            | Self::StopJob { .. }
+            | Self::ListJobs
             | Self::Listen { .. } => true,
             Self::Hello { .. }
             | Self::Renew

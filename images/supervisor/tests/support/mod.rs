@@ -66,9 +66,10 @@ impl Image {
         }
         std::fs::copy(busybox, root.join("bin/busybox")).expect("a static busybox (package busybox-static)");
         std::fs::copy(supervisor(), root.join("sbin/greenroom-supervisor")).unwrap();
-        for applet in
-            ["sh", "true", "cat", "sleep", "setsid", "dd", "ls", "id", "yes", "head", "kill", "ps", "grep", "mkfifo"]
-        {
+        for applet in [
+            "sh", "true", "cat", "sleep", "setsid", "dd", "ls", "id", "yes", "head", "kill", "ps", "grep", "mkfifo",
+            "touch",
+        ] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
         std::fs::create_dir_all(root.join(SPOOL_FOLDER.trim_start_matches('/'))).unwrap();

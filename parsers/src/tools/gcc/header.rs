@@ -36,10 +36,11 @@ const PROGRAMS: &[&str] =
 
 impl<'a> Header<'a> {
     pub(super) fn parse(line: &'a str, expects: impl Fn(&str) -> bool) -> Option<Self> {
-        let (at, mark, severity) = SEVERITIES
-            .iter()
-            .filter_map(|&(mark, severity)| Some((line.find(mark)?, mark, severity)))
-            .min_by_key(|(at, _, _)| *at)?;
+        // One pass for all the marks: each of them begins with a colon.
+        let (at, mark, severity) = memchr::memchr_iter(b':', line.as_bytes()).find_map(|at| {
+            let (mark, severity) = SEVERITIES.iter().find(|(mark, _)| line[at..].starts_with(mark))?;
+            Some((at, *mark, *severity))
+        })?;
         let head = &line[..at];
         let (message, code) = split_code(line[at + mark.len()..].trim());
         if message.is_empty() || head.is_empty() {

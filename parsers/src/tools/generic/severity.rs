@@ -114,7 +114,8 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
         return Some((Some(severity), rest));
     }
     // Verilator's `Warning-WIDTH: `
-    if let Some((head, rest)) = text.split_once(": ")
+    if let Some((head, rest)) = text.split_once(':')
+        && let Some(rest) = rest.strip_prefix(' ')
         && let Some((name, code)) = head.split_once('-')
         && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
         && let Some((severity, "", _)) = word(name)
@@ -143,7 +144,9 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
         return Some((None, rest.trim_start()));
     }
     // lcc's `E, `
-    if let Some((name, rest)) = text.split_once(", ").filter(|(name, _)| name.len() == 1) {
+    if let Some((name, rest)) = text.split_at_checked(1)
+        && let Some(rest) = rest.strip_prefix(", ")
+    {
         return Some((Some(one_letter(name)?), rest));
     }
     let (name, rest) = text.split_once(':')?;

@@ -129,6 +129,10 @@ pub(super) fn result(line: &str) -> Option<(&str, TestStatus)> {
         return is_id(id).then_some((id.trim_end(), status));
     }
     let bare = without_percent(line);
+    let may_be_word = |at: usize| bare.as_bytes().get(at + 1).is_some_and(|b| b"PFESX".contains(b));
+    if !memchr::memchr_iter(b' ', bare.as_bytes()).any(may_be_word) {
+        return None;
+    }
     for (word, status) in WORDS {
         let Some(at) = bare.rfind(word).filter(|at| bare[..*at].ends_with(' ')) else { continue };
         let (id, after) = (&bare[..at - 1], &bare[at + word.len()..]);
