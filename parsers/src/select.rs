@@ -123,3 +123,59 @@ fn is_loose_location(text: &[u8], at: usize) -> bool {
     let placed = if bracket { matches!(end, Some(b':' | b',')) } else { opened == 1 && end == Some(&b':') };
     digits > 0 && placed && at > 0 && text[at - 1].is_ascii_alphanumeric()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What builds, downloads and servers print when all is well.
+    const NOISE: &[&str] = &[
+        "[ 45%] Building CXX object src/CMakeFiles/app.dir/unit_7.cpp.o",
+        "[7/120] Linking CXX static library libapp.a",
+        "   Compiling package-name v1.2.3",
+        "  Downloaded serde v1.0.210",
+        "Get:12 main/binary package_2.1_amd64.deb [314 kB]",
+        "Unpacking libssl-dev:amd64 (3.0.11) over (3.0.9) ...",
+        "Setting up python3.11 (3.11.2-6) ...",
+        "2024-05-01T12:00:07Z INFO worker3: handled request in 12 us",
+        "  inflating: vendor/assets/icons/8/arrow-left-3.svg",
+        "added 312 packages, and audited 313 packages in 4s",
+        "Collecting numpy>=1.21",
+        "  Using cached numpy-1.26.4-cp311-cp311-manylinux_2_17_x86_64.whl (18.3 MB)",
+        "Installing collected packages: six, numpy, pandas",
+        "remote: Counting objects:  57% (57/100)",
+        "Step 4/9 : RUN make install",
+        " ---> Using cache",
+        "127.0.0.1 - - [01/May/2024 12:00:07] \"GET /index.html HTTP/1.1\" 200 -",
+        "cp -r build/lib/app /usr/local/share/app",
+        "gcc -O2 -Wall -Isrc -c src/unit.c -o build/unit.o",
+        "checking for stdlib.h... yes",
+        "DEBUG connection pool size is 10, 3 in use",
+        "Progress: 37 of 512 files copied",
+        "Fetched 12.3 MB in 2s (6,150 kB/s)",
+        "webpack: compiled main.js 1.2 MiB [emitted] (name: main)",
+    ];
+
+    /// Every hit costs a call, so speed over noise is lost one careless anchor at a time.
+    #[test]
+    fn noise_is_offered_to_few_readers_and_no_anchor_is_everywhere() {
+        const OFFERS_PER_LINE_MAX: f64 = 1.0;
+        const LINES_PER_ANCHOR_MAX: usize = 3;
+        let mut window = Window::default();
+        NOISE.iter().for_each(|line| window.text_mut().push_str(&format!("{line}\n")));
+        window.index(|_| {});
+        let mut marks = vec![ToolSet::EMPTY; NOISE.len()];
+        Selector::get().mark(&window, 0, &mut marks);
+        let offers: Vec<(&str, Vec<&str>)> = NOISE
+            .iter()
+            .zip(&marks)
+            .map(|(line, mark)| (*line, mark.iter().map(|index| TOOLS[index].name).collect()))
+            .collect();
+        let count: usize = offers.iter().map(|(_, tools)| tools.len()).sum();
+        assert!(count as f64 <= OFFERS_PER_LINE_MAX * NOISE.len() as f64, "{count} offers: {offers:#?}");
+        for anchor in TOOLS.iter().flat_map(|tool| tool.anchors) {
+            let lines = NOISE.iter().filter(|line| line.contains(anchor)).count();
+            assert!(lines <= LINES_PER_ANCHOR_MAX, "{anchor:?} is in {lines} of {} lines of noise", NOISE.len());
+        }
+    }
+}

@@ -81,6 +81,20 @@ fn pieces_of_any_size_give_the_same_report() {
     }
 }
 
+/// In bytes looked at, which no busy machine changes: look-ahead and many readers must not add up to more than so much.
+#[test]
+fn reading_costs_so_much_for_a_byte_and_no_more() {
+    const WORK_PER_BYTE_MAX: u64 = 100;
+    const REPEATS: usize = 20;
+    for folder in cases() {
+        let case = load(&folder);
+        let mut parser = Parser::new(None, Some(&case.command), Some(case.exit));
+        (0..REPEATS).for_each(|_| parser.feed(&case.text));
+        let (report, work) = parser.finish_and_work();
+        assert!(work <= WORK_PER_BYTE_MAX * report.input_bytes, "{}: {work} bytes", folder.display());
+    }
+}
+
 #[test]
 fn a_cut_failing_output_never_passes() {
     for folder in cases() {

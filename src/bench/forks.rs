@@ -71,7 +71,7 @@ impl OutputSink for Said {
 }
 
 /// Files of different content, made while they are sent: this process is not to grow by them.
-fn tree(files: usize) -> TarStream {
+pub(super) fn tree(files: usize) -> TarStream {
     let archive = (0..files).map(member).chain([Ok(Bytes::from_static(&[0; 1024]))]);
     stream::iter(archive).boxed()
 }

@@ -11,6 +11,7 @@ pub mod parsers;
 mod rivals;
 pub mod sandbox;
 mod starts;
+pub mod steps;
 pub mod table;
 
 use std::time::Duration;

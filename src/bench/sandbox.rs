@@ -72,7 +72,7 @@ pub struct PerWay {
     pub sh: f64,
 }
 
-const LIMITS: ResourceLimits = ResourceLimits {
+pub(crate) const LIMITS: ResourceLimits = ResourceLimits {
     memory_bytes: 512 << 20,
     pids: 256,
     // All there are: the alternatives are not held back either.

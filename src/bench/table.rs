@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::parsers::{ParsersBench, Throughput};
 use super::sandbox::SandboxBench;
+use super::steps::StepsBench;
 use super::{Machine, Promise, Spread};
 use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET};
 
@@ -44,6 +45,29 @@ pub fn sandbox(bench: &SandboxBench) -> String {
     for (what, why) in &bench.not_measured {
         line(&mut text, &format!("{DIM}not measured: {what} ({why}){RESET}"));
     }
+    text.trim_end().to_owned()
+}
+
+pub fn steps(bench: &StepsBench) -> String {
+    let mut text = String::new();
+    head(&mut text, &bench.machine, &format!("image {}, simulated model", bench.image));
+    title(&mut text, "a durable step of `true`", "median      p99 ms");
+    for run in &bench.runs {
+        spread(&mut text, &format!("{} steps, {} files", run.steps, run.files), Some(run.step));
+        let (second, last) = (run.second_tenth_ms, run.last_tenth_ms);
+        line(
+            &mut text,
+            &format!(
+                "    {DIM}second tenth {second:.2} ms, last {last:.2}; {:.0} bytes a step; ready to resume in {} ms{RESET}",
+                run.bytes_per_step, run.resume_ready_ms
+            ),
+        );
+    }
+    title(&mut text, "looking at every file", "median      p99 ms");
+    for walk in &bench.walks {
+        spread(&mut text, &format!("{} files", walk.files), Some(walk.census));
+    }
+    promises(&mut text, &bench.promises);
     text.trim_end().to_owned()
 }
 

@@ -8,17 +8,21 @@ use super::confine::ConfineArgs;
 use super::interrupt::Interrupt;
 use super::{Context, Format, FormatArgs, engine, values};
 use crate::bench::sandbox::Amounts;
-use crate::bench::{parsers, sandbox, table};
+use crate::bench::steps::Amount;
+use crate::bench::{Machine, parsers, sandbox, steps, table};
 use crate::error::{Error, ExitCode, Result};
+use crate::id::RunId;
 use crate::output;
 use crate::output::human::Progress;
 use crate::output::jsonl::RunResult;
+use crate::sandbox::SandboxSpec;
 
 /// Measure on this machine, beside the alternatives found here
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   greenroom bench sandbox --quick
+  greenroom bench steps --steps 200,1000 --files 1000
   greenroom bench parsers --json")]
 pub struct BenchArgs {
     #[command(subcommand)]
@@ -29,6 +33,8 @@ pub struct BenchArgs {
 enum Target {
     /// Calls, starts, a flood and many sandboxes at once, beside `docker exec` and `docker run`
     Sandbox(SandboxArgs),
+    /// Whole durable steps of `true` by a scripted model, and what looking at every file costs
+    Steps(StepsArgs),
     /// How fast the parsers read a noisy log and a dense one
     Parsers(ParsersArgs),
 }
@@ -63,6 +69,26 @@ struct SandboxArgs {
 }
 
 #[derive(Debug, Args)]
+struct StepsArgs {
+    /// Image that the runs start from
+    #[arg(long, value_name = "NAME", default_value = "python")]
+    image: String,
+    /// Steps of each run, like 200,1000,10000
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [200, 1000],
+        value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    steps: Vec<u32>,
+    /// Files in the workspace of these runs
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    files: u32,
+    /// A short run and walks in each of these larger workspaces too
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [10_000, 100_000],
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    large: Vec<u32>,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
 struct ParsersArgs {
     /// Bytes of the noisy log; a quarter of it of the dense one
     #[arg(long, value_name = "SIZE", default_value = "256m", value_parser = values::size)]
@@ -76,6 +102,16 @@ pub async fn run(args: BenchArgs, context: &mut Context) -> Result<ExitCode> {
         Target::Sandbox(args) => {
             let format = args.format.format();
             let done = measure_sandbox(args, context).await;
+            if let (Format::Json, Err(error)) = (format, &done)
+                && !output::is_broken_pipe(error)
+            {
+                context.printer.json(&RunResult::failed(error))?;
+            }
+            done
+        }
+        Target::Steps(args) => {
+            let format = args.format.format();
+            let done = measure_steps(args, context).await;
             if let (Format::Json, Err(error)) = (format, &done)
                 && !output::is_broken_pipe(error)
             {
@@ -111,6 +147,50 @@ async fn measure_sandbox(args: SandboxArgs, context: &mut Context) -> Result<Exi
     match args.format.format() {
         Format::Json => context.printer.json(&bench)?,
         Format::Human => context.printer.result(&table::sandbox(&bench))?,
+    }
+    Ok(ExitCode::Success)
+}
+
+/// Of a run whose workspace is large.
+const STEPS_IN_LARGE: usize = 60;
+
+async fn measure_steps(args: StepsArgs, context: &mut Context) -> Result<ExitCode> {
+    let machine = Machine::look();
+    let state = context.paths()?.state;
+    let program = std::env::current_exe().map_err(|error| Error::internal("where is this program?").because(error))?;
+    let folder = std::env::temp_dir().join(format!("greenroom-bench-{}", RunId::generate()));
+    let interrupt = Interrupt::listen()?;
+    let connected = interrupt.or_stop(engine::connect()).await?;
+    let image = interrupt.or_stop(connected.prepare(&args.image, &mut context.printer)).await?;
+    let launcher = connected.launcher(&state).await;
+    let spec =
+        SandboxSpec { run: RunId::generate(), image: image.image, limits: sandbox::LIMITS, env: image.env, data: None };
+    let files = args.files as usize;
+    let large = || args.large.iter().map(|files| *files as usize);
+    let amounts = args.steps.iter().map(|steps| Amount { steps: *steps as usize, files });
+    let amounts: Vec<Amount> = amounts.chain(large().map(|files| Amount { steps: STEPS_IN_LARGE, files })).collect();
+    let measured = {
+        let progress = Mutex::new((Progress::new(&context.printer), &mut context.printer));
+        let tell = |line: &str| engine::tell(&progress, line);
+        let work = async {
+            let (mut runs, mut walks) = (Vec::new(), Vec::new());
+            for amount in amounts {
+                runs.push(steps::run(&program, &folder, &args.image, amount, &tell).await?);
+            }
+            for files in [files].into_iter().chain(large()) {
+                walks.push(steps::walk(launcher.as_ref(), &spec, files, &tell).await?);
+            }
+            Ok((runs, walks))
+        };
+        interrupt.or_stop(work).await
+    };
+    // Whatever became of it; what cannot be removed is the system's temporary folder's to lose.
+    let _ = std::fs::remove_dir_all(&folder);
+    let (runs, walks) = measured?;
+    let bench = steps::bench(args.image, machine, runs, walks);
+    match args.format.format() {
+        Format::Json => context.printer.json(&bench)?,
+        Format::Human => context.printer.result(&table::steps(&bench))?,
     }
     Ok(ExitCode::Success)
 }

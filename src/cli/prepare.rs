@@ -81,6 +81,15 @@ pub(super) fn shared_blobs(state: &Path) -> Result<Blobs> {
     Ok(Blobs::new(root))
 }
 
+/// Makes what was copied durable: events will name it.
+pub(super) fn keep(blobs: &Blobs) -> Result<()> {
+    blobs.sync().map_err(|error| {
+        Error::internal("cannot store the repository's files")
+            .because(error)
+            .hint("make room on the disk that holds the state folder, or point GREENROOM_HOME elsewhere")
+    })
+}
+
 /// `--data DIR`, absolute.
 pub(super) fn data_folder(path: &Path) -> Result<PathBuf> {
     let absolute = path

@@ -270,13 +270,14 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let engine = sandbox.confine.apply(interrupt.or_stop(engine::connect()).await?)?;
     let prepared = interrupt.or_stop(engine.prepare(&image_name, &mut context.printer)).await?;
     let blobs = prepare::shared_blobs(&paths.state)?;
-    let put = move |bytes: &[u8]| blobs.put(bytes);
+    let put = {
+        let blobs = blobs.clone();
+        move |bytes: &[u8]| blobs.put(bytes)
+    };
     let copied = interrupt.or_stop(prepare::copy(&config.repo, sandbox.include, put)).await?;
     prepare::tell_skipped(&copied, &mut context.printer)?;
-    let read = {
-        let blobs = prepare::shared_blobs(&paths.state)?;
-        move |id: &BlobId| blobs.get(id)
-    };
+    prepare::keep(&blobs)?;
+    let read = move |id: &BlobId| blobs.get(id);
     let setup = set_up::plan(&paths, &config, &sandbox.setup, &prepared, &copied.manifest);
     let (image, asked) = interrupt.or_stop(set_up::image(&engine, &paths, &setup, Arc::new(read), context)).await?;
     traffic.requests.extend(asked.requests);

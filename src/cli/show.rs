@@ -14,6 +14,7 @@ use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET};
 use crate::output::jsonl::EventLine;
 use crate::output::report::verdict_line;
 use crate::output::summary;
+use crate::snapshot::SnapshotRef;
 use crate::task::CheckResult;
 
 /// Show what happened in a run
@@ -78,7 +79,11 @@ pub fn event(event: &Event) -> Option<String> {
             let line = format!("{DIM}step {}{RESET} {BOLD}{}{RESET} {}", token.0 + 1, call.name, shorten(argument));
             Some(line.trim_end().to_owned())
         }
-        Event::ToolCallFinished { result, .. } => tool_result(result),
+        Event::ToolCallFinished { result, snapshot, .. } => {
+            let files = snapshot.as_ref().filter(|snapshot| snapshot.changed > 0).map(files_text);
+            let lines: Vec<String> = tool_result(result).into_iter().chain(files).collect();
+            (!lines.is_empty()).then(|| lines.join("\n"))
+        }
         Event::TreeCaptured { files_changed, .. } => {
             Some(format!("{DIM}captured{RESET} {} changed", files(files_changed.len())))
         }
@@ -153,6 +158,12 @@ fn installed(manager: Manager, packages: &[InstalledPackage]) -> String {
 
 fn plural(count: usize, name: &str) -> String {
     if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") }
+}
+
+fn files_text(snapshot: &SnapshotRef) -> String {
+    let unstable = if snapshot.unstable { ", while something ran" } else { "" };
+    let changed = files(usize::try_from(snapshot.changed).unwrap_or(usize::MAX));
+    format!("    {DIM}{changed} changed, {} KiB stored{unstable}{RESET}", snapshot.stored_bytes.div_ceil(1024))
 }
 
 fn checks_text(name: &str, checks: &[CheckResult]) -> String {

@@ -27,6 +27,27 @@ pub fn estimated_tokens(request: &ModelRequest) -> u64 {
         + request.messages.iter().map(tokens_of).sum::<u64>()
 }
 
+/// Where the turns begin that could stay within so many tokens, were everything shortened that can be: [`fit`] drops all
+/// before it, and comes to the same without them. Looks no further back than that.
+pub(super) fn may_stay_from(transcript: &[Message], tokens_max: u64) -> usize {
+    /// Shorter than any note that takes the place of a result.
+    const SHORTENED_BYTES: usize = 45;
+    let at_least = |message: &Message| {
+        let results = message.content.iter().map(|block| match block {
+            Block::ToolResult { content, .. } => content.len().saturating_sub(SHORTENED_BYTES) as u64,
+            Block::Text { .. } | Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse(_) => 0,
+        });
+        (text_bytes(message) - results.sum::<u64>()).div_ceil(BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE
+    };
+    let (mut from, mut total) = (transcript.len(), 0);
+    while from > 0 && (total <= tokens_max || transcript.len() - from <= RECENT_MESSAGES + 1) {
+        from -= 1;
+        total += at_least(&transcript[from]);
+    }
+    // A turn is two messages, and is left whole.
+    from - from % 2
+}
+
 /// Shortens until it fits: old tool results, then old turns, then recent tool results. The first message stays.
 pub(super) fn fit(messages: &mut Vec<Message>, tokens_max: u64) {
     let mut total: u64 = messages.iter().map(tokens_of).sum();
@@ -99,6 +120,20 @@ mod tests {
         fit(&mut messages, 700);
         for pair in messages[1..].chunks(2) {
             assert_eq!(pair.iter().map(|message| message.role).collect::<Vec<_>>(), [Role::Assistant, Role::User]);
+        }
+    }
+
+    #[test]
+    fn turns_that_could_not_stay_make_no_difference() {
+        let all = conversation(300);
+        for tokens_max in [100, 700, 2_000, 5_000, 20_000, 1_000_000] {
+            let from = may_stay_from(&all[1..], tokens_max);
+            let mut few = [&all[..1], &all[1 + from..]].concat();
+            let mut whole = all.clone();
+            fit(&mut few, tokens_max);
+            fit(&mut whole, tokens_max);
+            assert_eq!(few, whole, "{tokens_max}");
+            assert_eq!(from == 0, tokens_max >= 20_000, "{tokens_max}: from {from}");
         }
     }
 

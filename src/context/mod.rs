@@ -17,9 +17,11 @@ const OUTPUT_TOKENS_MAX: u32 = 8_192;
 /// The next request, with what the model may call. Its estimated length is at most the run's context budget, halved for every time the provider
 /// found it too long.
 pub fn build(state: &RunState, tools: Vec<ToolSpec>) -> ModelRequest {
-    let mut messages = vec![Message::user(opening(state))];
-    messages.extend(state.transcript.iter().cloned());
     let tokens_max = state.limits.context_tokens_max >> state.shrinks;
+    let mut messages = vec![Message::user(opening(state))];
+    // Of a long run most turns could not stay: they are not even copied, so that a step costs the same at any length.
+    let from = budget::may_stay_from(&state.transcript, tokens_max);
+    messages.extend(state.transcript[from..].iter().cloned());
     let fixed = budget::tokens_of_text(SYSTEM)
         + tools.iter().map(|tool| budget::tokens_of_text(&tool.input_schema.to_string())).sum::<u64>()
         + u64::from(OUTPUT_TOKENS_MAX);

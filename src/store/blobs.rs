@@ -1,88 +1,84 @@
-//! Content-addressed files, compressed, shared by all runs: `blobs/ab/<hash>.zst`.
+//! Content-addressed bytes, compressed, shared by all runs: in packs (`blobs/packs/`), and as older runs left them, one
+//! file each (`blobs/ab/<hash>.zst`).
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
-use super::seal::{Sealing, is_intact};
-use crate::failpoint::{self, Failpoint};
+use super::packs::Packs;
+use super::seal::is_intact;
 use crate::id::BlobId;
 
+/// Clones write to the same pack.
 #[derive(Debug, Clone)]
 pub struct Blobs {
     root: PathBuf,
-    written: std::sync::Arc<AtomicU64>,
+    packs: Arc<Packs>,
 }
-
-/// Level 1: a step must not wait for compression.
-const ZSTD_LEVEL: i32 = 1;
 
 impl Blobs {
     pub fn new(root: PathBuf) -> Self {
-        Blobs { root, written: Default::default() }
+        let packs = Arc::new(Packs::new(root.join("packs")));
+        Blobs { root, packs }
     }
 
-    /// Writes beside, syncs, renames: a crash leaves either nothing or the whole blob.
+    /// Stores bytes that are not stored yet. They are durable after the next [`Blobs::sync`].
     pub fn put(&self, bytes: &[u8]) -> io::Result<BlobId> {
         let id = BlobId::of(bytes);
-        let path = self.path(&id);
-        if path.exists() {
-            return Ok(id);
+        if !self.has(&id) {
+            self.packs.put(&id, bytes)?;
         }
-        let folder = path.parent().expect("a blob's path has a folder");
-        fs::create_dir_all(folder)?;
-        let temporary = folder.join(format!(".{}.{}", std::process::id(), next_number()));
-        let mut file = File::options().write(true).create_new(true).open(&temporary)?;
-        let compressed = zstd::bulk::compress(bytes, ZSTD_LEVEL)?;
-        self.written.fetch_add(compressed.len() as u64, Ordering::Relaxed);
-        let mut sealing = Sealing::new(&mut file);
-        let written = sealing
-            .write_all(&compressed)
-            .and_then(|()| sealing.finish().map(drop))
-            .and_then(|()| failpoint::hit(Failpoint::BlobWritten))
-            .and_then(|()| file.sync_all())
-            .and_then(|()| failpoint::hit(Failpoint::BlobSynced));
-        if let Err(error) = written.and_then(|()| fs::rename(&temporary, &path)) {
-            // The first error is the one to report; a leftover temporary file is harmless.
-            let _ = fs::remove_file(&temporary);
-            return Err(error);
-        }
-        failpoint::hit(Failpoint::BlobRenamed)?;
-        File::open(folder)?.sync_all()?;
         Ok(id)
     }
 
-    pub fn has(&self, id: &BlobId) -> bool {
-        self.path(id).exists()
+    /// Everything that was put is durable when this returns. After an error nothing more can be put.
+    pub fn sync(&self) -> io::Result<()> {
+        self.packs.sync()
     }
 
-    /// By this process, compressed.
+    pub fn has(&self, id: &BlobId) -> bool {
+        self.packs.has(id) || self.path(id).exists()
+    }
+
+    /// By this value and its clones, compressed.
     pub fn bytes_written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
+        self.packs.bytes_written()
     }
 
     /// Reads and verifies. Fails with `InvalidData` where the content is not what the name says.
     pub fn get(&self, id: &BlobId) -> io::Result<Vec<u8>> {
-        let path = self.path(id);
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("blob {id}: {error}"));
-        let bytes = zstd::stream::decode_all(File::open(&path).map_err(named)?).map_err(named)?;
-        if BlobId::of(&bytes) != *id {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("blob {id} does not match its name")));
-        }
-        Ok(bytes)
+        self.read(id).map(|(bytes, _)| bytes)
     }
 
     /// Whether content and file are what was written, and how long the content is. Fails with `InvalidData` otherwise.
     pub fn verify(&self, id: &BlobId) -> io::Result<u64> {
-        let content = self.get(id)?;
-        match is_intact(&fs::read(self.path(id))?) {
-            true => Ok(content.len() as u64),
-            false => Err(io::Error::new(io::ErrorKind::InvalidData, format!("the file of blob {id} was changed"))),
+        match self.read(id)? {
+            (content, true) => Ok(content.len() as u64),
+            (_, false) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("the file of blob {id} was changed"))),
         }
     }
 
-    pub fn path(&self, id: &BlobId) -> PathBuf {
+    fn read(&self, id: &BlobId) -> io::Result<(Vec<u8>, bool)> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("blob {id}: {error}"));
+        let (stored, intact) = match self.packs.stored(id).map_err(named)? {
+            Some(stored) => stored,
+            None => {
+                let file = fs::read(self.path(id)).map_err(named)?;
+                let intact = is_intact(&file);
+                (file, intact)
+            }
+        };
+        let broken = |error: io::Error| io::Error::new(io::ErrorKind::InvalidData, format!("blob {id}: {error}"));
+        let bytes = zstd::stream::decode_all(&*stored).map_err(broken)?;
+        if BlobId::of(&bytes) != *id {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("blob {id} does not match its name")));
+        }
+        Ok((bytes, intact))
+    }
+
+    /// Where older runs kept it.
+    fn path(&self, id: &BlobId) -> PathBuf {
         self.root.join(&id.as_str()[..2]).join(format!("{id}.zst"))
     }
 
@@ -91,47 +87,35 @@ impl Blobs {
     }
 }
 
-fn next_number() -> u64 {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    NUMBER.fetch_add(1, Ordering::Relaxed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_in_comes_out() {
+    fn what_goes_in_comes_out_and_goes_in_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let blobs = Blobs::new(folder.path().join("blobs"));
         let id = blobs.put(b"hello").expect("stored");
+        let written = blobs.bytes_written();
         assert_eq!(blobs.put(b"hello").expect("stored twice"), id);
+        blobs.sync().expect("synced");
+        assert_eq!((blobs.bytes_written(), blobs.get(&id).expect("read")), (written, b"hello".to_vec()));
+        let other = Blobs::new(folder.path().join("blobs"));
+        assert_eq!(other.put(b"hello").expect("known"), id);
+        assert_eq!((other.bytes_written(), other.verify(&id).expect("intact")), (0, 5));
+    }
+
+    #[test]
+    fn a_blob_in_a_file_of_its_own_is_read_and_a_changed_one_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let blobs = Blobs::new(folder.path().join("blobs"));
+        let id = BlobId::of(b"hello");
+        let path = blobs.path(&id);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(&path, zstd::bulk::compress(b"hello", 1).expect("compressed")).expect("as it was");
+        assert!(blobs.has(&id));
         assert_eq!(blobs.get(&id).expect("read"), b"hello");
-    }
-
-    #[test]
-    fn any_flipped_bit_of_the_file_is_found_even_where_no_decoder_looks() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let blobs = Blobs::new(folder.path().join("blobs"));
-        let id = blobs.put(&b"hello ".repeat(100)).expect("stored");
-        let whole = fs::read(blobs.path(&id)).expect("its file");
-        assert_eq!(blobs.verify(&id).expect("as written"), 600);
-        for at in 0..whole.len() {
-            for bit in 0..8 {
-                let mut bent = whole.clone();
-                bent[at] ^= 1 << bit;
-                fs::write(blobs.path(&id), bent).expect("tampered");
-                assert!(blobs.verify(&id).is_err(), "byte {at} bit {bit}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_changed_blob_is_refused() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let blobs = Blobs::new(folder.path().join("blobs"));
-        let id = blobs.put(b"hello").expect("stored");
-        fs::write(blobs.path(&id), zstd::bulk::compress(b"jello", 1).expect("compressed")).expect("tampered");
+        fs::write(&path, zstd::bulk::compress(b"jello", 1).expect("compressed")).expect("tampered");
         assert_eq!(blobs.get(&id).expect_err("refused").kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -3,6 +3,7 @@
 mod blobs;
 mod journal;
 mod journal_writer;
+mod packs;
 mod run_dir;
 mod seal;
 
@@ -20,7 +21,7 @@ pub trait Store: Send + Sync {
     /// Writes the event and syncs it; it is committed when this returns. An error means that nothing may be acted on.
     fn append(&self, event: &Event) -> io::Result<()>;
 
-    /// Stores bytes under their hash; they are durable when this returns.
+    /// Stores bytes under their hash; they are durable when the next `append` returns.
     fn put_blob(&self, bytes: &[u8]) -> io::Result<BlobId>;
 
     /// Whether these bytes are stored already.

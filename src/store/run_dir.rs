@@ -234,6 +234,8 @@ fn cut_off_torn(dir: &RunDir, file: &mut File, valid_bytes: u64) -> io::Result<(
 
 impl Store for RunStore {
     fn append(&self, event: &Event) -> io::Result<()> {
+        // What the event names first: a record must never be there without it.
+        self.dir.blobs.sync()?;
         let now = jiff::Timestamp::now().as_millisecond();
         self.writer.lock().expect("no writer panics while it holds the journal").append(now, event)
     }

@@ -34,7 +34,9 @@ use crate::sink::Sink;
 use crate::window::Lines;
 
 mod biome;
+mod boost_test;
 mod browser_stack;
+mod buildkit;
 mod catch2;
 mod checkstyle;
 mod clang_tidy;
@@ -65,8 +67,10 @@ mod go_cover;
 mod go_panic;
 mod go_test;
 mod go_test_json;
+mod golangci;
 mod gradle;
 mod gtest;
+mod hadolint;
 mod haskell_error;
 mod hlint;
 mod hspec;
@@ -107,18 +111,22 @@ mod psalm;
 mod pylint;
 mod pyright;
 mod pytest;
+mod pytest_json;
 mod python;
 mod rdjson;
 mod rspec;
 mod rubocop;
+mod ruby;
 mod ruff;
 mod rust_panic;
 mod rustc;
 mod rustc_json;
 mod sanitizer;
 mod sarif;
+mod shell;
 mod shellcheck;
 mod sorbet;
+mod swift;
 mod tap;
 mod tsc;
 mod ty;
@@ -155,10 +163,12 @@ pub(crate) const TOOLS: &[Tool] = &[
     clang_tidy::TOOL,
     kotlin::TOOL,
     msbuild::TOOL,
+    swift::TOOL,
     gcc::TOOL,
     gcc::CLANG,
     ocaml::TOOL,
     pytest::TOOL,
+    pytest_json::TOOL,
     unittest::TOOL,
     python::TOOL,
     pylint::TOOL,
@@ -182,8 +192,10 @@ pub(crate) const TOOLS: &[Tool] = &[
     rubocop::TOOL,
     sorbet::TOOL,
     kotlin::KTLINT,
+    hadolint::TOOL,
     yamllint::TOOL,
     eslint::TOOL,
+    golangci::TOOL,
     go_build::TOOL,
     go_build::VET,
     maven::TOOL,
@@ -210,6 +222,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     dotnet_test::TOOL,
     gradle::TOOL,
     junit_console::TOOL,
+    boost_test::TOOL,
     gtest::TOOL,
     catch2::TOOL,
     ctest::TOOL,
@@ -228,6 +241,9 @@ pub(crate) const TOOLS: &[Tool] = &[
     lcov::TOOL,
     llvm_cov::TOOL,
     istanbul::TOOL,
+    shell::TOOL,
+    ruby::TOOL,
+    buildkit::TOOL,
     crash::TOOL,
     // Reads what nobody else does: always the last.
     generic::TOOL,
