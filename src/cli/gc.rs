@@ -1,7 +1,5 @@
 //! `greenroom gc`: what nothing needs any more. It only says so until `--yes`.
 
-mod blobs;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -17,7 +15,7 @@ use crate::output::human::style::{BOLD, DIM, RESET};
 use crate::sandbox::{DockerLauncher, Unused};
 use crate::store::{RunDir, list_runs};
 
-/// Say what nothing needs any more: images, containers, stored contents. `--yes` frees it
+/// Say what nothing needs any more: images, containers, old runs. `--yes` frees it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +23,7 @@ Examples:
   greenroom gc --yes
   greenroom gc --runs-older-than 30 --yes
 
-A run that is being written, and whatever a kept run's journal names, is never touched. Images are kept for a day.")]
+A run that is being written, and whatever a kept run's journal names, is never touched. Images are kept for a day. Stored contents stay.")]
 pub struct GcArgs {
     /// Free it
     #[arg(long)]
@@ -53,8 +51,6 @@ struct Total {
     #[serde(rename = "type")]
     kind: &'static str,
     runs: usize,
-    blobs: usize,
-    blob_bytes: u64,
     containers: usize,
     images: usize,
     freed: bool,
@@ -84,12 +80,10 @@ pub async fn run(args: GcArgs, context: &mut Context) -> Result<ExitCode> {
     let mut total = Total {
         kind: "result",
         runs: runs.stale.len(),
-        blobs: 0,
-        blob_bytes: 0,
         containers: 0,
         images: 0,
         freed: args.yes,
-        kept: runs.unsure.iter().map(|why| format!("blobs and images: {why}")).collect(),
+        kept: runs.unsure.iter().map(|why| format!("images: {why}")).collect(),
         exit_code: 0,
     };
     let mut tell = |waste: Waste| match format {
@@ -101,15 +95,6 @@ pub async fn run(args: GcArgs, context: &mut Context) -> Result<ExitCode> {
         tell(Waste { kind: "run", name: run.to_string(), bytes: Some(*bytes), because })?;
         if args.yes {
             remove_run(&state, run)?;
-        }
-    }
-    if runs.unsure.is_empty() {
-        let swept = blobs::sweep(&state, &runs.kept, args.yes)?;
-        (total.blobs, total.blob_bytes) = (swept.count, swept.bytes);
-        if swept.count > 0 {
-            let because = "no journal leads to them".to_owned();
-            let name = format!("{} stored contents", swept.count);
-            tell(Waste { kind: "blobs", name, bytes: Some(swept.bytes), because })?;
         }
     }
     match engine::connect().await {
@@ -187,16 +172,13 @@ fn render(waste: &Waste) -> String {
 }
 
 fn summary(total: &Total) -> String {
-    let Total { runs, blobs, containers, images, .. } = total;
+    let Total { runs, containers, images, .. } = total;
     let verb = if total.freed { "freed" } else { "would free" };
-    let mut text = format!(
-        "{BOLD}{verb} {runs} runs, {blobs} stored contents ({} KiB), {containers} containers, {images} images{RESET}",
-        total.blob_bytes.div_ceil(1024)
-    );
+    let mut text = format!("{BOLD}{verb} {runs} runs, {containers} containers, {images} images{RESET}");
     for kept in &total.kept {
         text.push_str(&format!("\n{DIM}not looked at: {kept}{RESET}"));
     }
-    if !total.freed && runs + blobs + containers + images > 0 {
+    if !total.freed && runs + containers + images > 0 {
         text.push_str(&format!("\n{DIM}`greenroom gc --yes` frees it{RESET}"));
     }
     text
