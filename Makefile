@@ -5,7 +5,7 @@ CARGO_DENY_VERSION := 0.20.2
 # rustup's folder is not on the PATH of a shell that is older than the installation.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: help setup build images demo test peers score fuzz lint deny ci clean
+.PHONY: help setup build images demo test chaos peers score fuzz lint deny ci clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,10 @@ test: setup ## Run every test, against real containers too
 	cargo build --workspace
 	$(TARGET_DIR)/debug/greenroom images build
 	GREENROOM_DOCKER_TESTS=1 cargo test --workspace
+
+chaos: setup ## Stop the program at every seam and at random instants, hundreds of times (long)
+	cargo build
+	GREENROOM_CHAOS=full GREENROOM_DOCKER_TESTS=1 cargo test --test chaos -- --nocapture --test-threads 1
 
 peers: setup ## Run whole repairs through a LiteLLM proxy (installs it into a venv below the target folder)
 	tests/peers/setup.sh

@@ -49,11 +49,10 @@ pub enum Failpoint {
     SandboxLost,
     RewindBefore,
     ForkCopied,
-    ImportCopied,
 }
 
 impl Failpoint {
-    pub const ALL: [Failpoint; 24] = [
+    pub const ALL: [Failpoint; 23] = [
         Failpoint::BlobWritten,
         Failpoint::BlobSynced,
         Failpoint::BlobRenamed,
@@ -77,7 +76,6 @@ impl Failpoint {
         Failpoint::SandboxLost,
         Failpoint::RewindBefore,
         Failpoint::ForkCopied,
-        Failpoint::ImportCopied,
     ];
 
     pub fn name(self) -> &'static str {
@@ -105,7 +103,6 @@ impl Failpoint {
             Failpoint::SandboxLost => "sandbox_lost",
             Failpoint::RewindBefore => "rewind_before",
             Failpoint::ForkCopied => "fork_copied",
-            Failpoint::ImportCopied => "import_copied",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a figure was measured on: without it no figure can be judged.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,6 +31,16 @@ fn load() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// Time this process spent in its own code, on whatever cores: what a busy machine does not change. In steps of 10 ms.
+pub(super) fn user_time() -> Option<Duration> {
+    /// Linux shows programs a hundred ticks a second, whatever its own clock.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is a name in brackets, with any characters in it.
+    let ticks = stat.rsplit_once(") ")?.1.split(' ').nth(11)?.parse().ok()?;
+    Some(TICK * ticks)
+}
+
 /// The highest resident memory of this process since [`forget_peak`].
 pub(super) fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -45,6 +57,16 @@ pub(super) fn forget_peak() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_takes_time_and_waiting_takes_none() {
+        let before = user_time().expect("Linux tells");
+        let mut sum = 0u64;
+        while user_time().expect("Linux tells") < before + Duration::from_millis(20) {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(sum > 0);
+    }
 
     #[test]
     fn a_large_allocation_shows_in_the_peak() {

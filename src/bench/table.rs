@@ -74,7 +74,8 @@ pub fn steps(bench: &StepsBench) -> String {
 pub fn parsers(bench: &ParsersBench) -> String {
     let mut text = String::new();
     head(&mut text, &bench.machine, "one core");
-    for (name, Throughput { bytes, mb_per_second, diagnostics, .. }) in [("noisy", bench.noisy), ("dense", bench.dense)]
+    for (name, Throughput { bytes, mb_per_second, diagnostics, .. }) in
+        [("noisy", bench.noisy), ("noisy, short", bench.short), ("dense", bench.dense)]
     {
         line(
             &mut text,

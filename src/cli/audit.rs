@@ -1,7 +1,7 @@
 //! `greenroom audit RUN`: whether journal and blobs are what was written, and what the run did by them.
 
 mod account;
-mod verify;
+pub(super) mod verify;
 
 use clap::Args;
 use serde::Serialize;

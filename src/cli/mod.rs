@@ -11,9 +11,11 @@ pub mod diff;
 pub mod doctor;
 mod engine;
 pub mod exec;
+pub mod export;
 pub mod fork;
 pub mod gc;
 pub mod images;
+pub mod import;
 mod interrupt;
 pub mod parse;
 mod past;
@@ -77,6 +79,8 @@ pub enum Command {
     Apply(apply::ApplyArgs),
     Cp(cp::CpArgs),
     Audit(audit::AuditArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Demo(demo::DemoArgs),
     Images(images::ImagesArgs),
     Gc(gc::GcArgs),
@@ -111,6 +115,8 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCod
         Command::Apply(args) => apply::run(args, context).await,
         Command::Cp(args) => cp::run(args, context).await,
         Command::Audit(args) => audit::run(args, context).await,
+        Command::Export(args) => export::run(args, context).await,
+        Command::Import(args) => import::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
         Command::Gc(args) => gc::run(args, context).await,

@@ -191,6 +191,40 @@ impl RunStore {
         Ok(RunStore { dir, writer, _lock: lock })
     }
 
+    /// A run of another state folder, by its journal. Its blobs must be here already.
+    pub fn import(state: &Path, journal: &[u8]) -> Result<(Self, ReadJournal), StoreError> {
+        let runs = state.join("runs");
+        let failed = |source| StoreError::Io { path: runs.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(&runs).map_err(failed)?;
+        // No run is named like this, so a crash leaves nothing that is taken for one.
+        let folder = runs.join(format!(".import-{}", std::process::id()));
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+        let written = || -> io::Result<()> {
+            let mut file = File::create(folder.join(JOURNAL))?;
+            file.write_all(journal)?;
+            file.sync_all()
+        };
+        let moved = written().map_err(failed).and_then(|()| {
+            let read = read_journal(&folder.join(JOURNAL))?;
+            let run = read.records.first().and_then(|record| match &record.event {
+                Event::RunStarted { run, .. } => Some(run.clone()),
+                _ => None,
+            });
+            let nothing = || StoreError::NoSuchRun("the archive's".into());
+            let dir = RunDir::at(state, run.ok_or_else(nothing)?.as_str());
+            if dir.path.exists() {
+                return Err(StoreError::Exists(dir.run()));
+            }
+            fs::rename(&folder, &dir.path).and_then(|()| File::open(&runs)?.sync_all()).map_err(failed)?;
+            Ok(dir)
+        });
+        if moved.is_err() {
+            // What counts is the first error.
+            let _ = fs::remove_dir_all(&folder);
+        }
+        RunStore::open(moved?)
+    }
+
     /// Takes over a run that nobody writes to, under the next epoch. A torn last line is set aside and cut off; how
     /// long it was stands in what was read.
     pub fn open(dir: RunDir) -> Result<(Self, ReadJournal), StoreError> {

@@ -3,6 +3,7 @@
 mod audit;
 mod bench;
 mod diff;
+mod export;
 mod output;
 mod parse;
 mod runs;

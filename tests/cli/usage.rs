@@ -16,8 +16,8 @@ fn help_names_every_command_and_exit_code() {
     let finished = TestEnvironment::new().greenroom(&["--help"]);
     assert_eq!(finished.code, 0);
     let commands = [
-        "run", "exec", "parse", "runs", "show", "diff", "apply", "cp", "audit", "resume", "rewind", "fork", "stop",
-        "demo", "images", "gc", "doctor",
+        "run", "exec", "parse", "runs", "show", "diff", "apply", "cp", "audit", "export", "import", "resume", "rewind",
+        "fork", "stop", "demo", "images", "gc", "doctor",
     ];
     for word in commands.into_iter().chain(["130  interrupted"]) {
         assert!(finished.stdout.contains(word), "{word}: {finished}");

@@ -14,27 +14,30 @@ use crate::snapshot::{Entry, Manifest};
 use crate::store::{Blobs, JournalError, Record, RunDir};
 
 #[derive(Debug, Serialize)]
-pub(super) struct Verified {
+pub(in crate::cli) struct Verified {
     /// Hash of the last good record.
-    pub(super) head: String,
-    pub(super) records: u64,
+    pub(in crate::cli) head: String,
+    pub(in crate::cli) records: u64,
     /// How many processes have written to the journal.
-    pub(super) owners: u32,
-    pub(super) blobs: u64,
+    pub(in crate::cli) owners: u32,
+    pub(in crate::cli) blobs: u64,
     /// Of their contents.
-    pub(super) blob_bytes: u64,
-    pub(super) problems: Vec<Problem>,
+    pub(in crate::cli) blob_bytes: u64,
+    pub(in crate::cli) problems: Vec<Problem>,
+    /// Every blob it takes.
+    #[serde(skip)]
+    pub(in crate::cli) named: BTreeSet<BlobId>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Problem {
-    pub(super) place: Place,
-    pub(super) detail: String,
+pub(in crate::cli) struct Problem {
+    pub(in crate::cli) place: Place,
+    pub(in crate::cli) detail: String,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(super) enum Place {
+pub(in crate::cli) enum Place {
     /// Where the bad record begins; lines count from 1.
     Journal { offset: u64, line: u64 },
     Blob {
@@ -47,7 +50,7 @@ pub(super) enum Place {
 }
 
 /// Reads everything, changes nothing. The records are those before the first bad one.
-pub(super) fn verify(dir: &RunDir, head: Option<&str>) -> Result<(Verified, Vec<Record>)> {
+pub(in crate::cli) fn verify(dir: &RunDir, head: Option<&str>) -> Result<(Verified, Vec<Record>)> {
     let (journal, damage) = dir.valid_prefix().map_err(found)?;
     let mut problems = Vec::new();
     let end = Place::Journal { offset: journal.valid_bytes, line: journal.records.len() as u64 + 1 };
@@ -81,6 +84,7 @@ pub(super) fn verify(dir: &RunDir, head: Option<&str>) -> Result<(Verified, Vec<
         blobs: seen.seen.len() as u64,
         blob_bytes: seen.bytes,
         problems: seen.problems,
+        named: seen.seen,
     };
     Ok((verified, journal.records))
 }
