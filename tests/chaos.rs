@@ -18,7 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use greenroom::event::Event;
+use greenroom::event::{Event, RunStatus};
 use greenroom::failpoint::Failpoint;
 use greenroom::snapshot::Manifest;
 use greenroom::snapshot::seen::Area;
@@ -136,9 +136,11 @@ impl House {
         assert_eq!((code, signal), (Some(0), None), "{what}: {stderr}");
     }
 
-    /// Its end is committed.
+    /// Its end is committed, and is not that it was parked.
     fn is_done(&self) -> bool {
-        self.records().last().is_some_and(|record| matches!(record.event, Event::Finished { .. }))
+        let verified =
+            |event: &Event| matches!(event, Event::Finished { outcome, .. } if outcome.status == RunStatus::Verified);
+        self.records().last().is_some_and(|record| verified(&record.event))
     }
 
     fn ending(&self) -> Ending {
@@ -331,7 +333,9 @@ fn ways(point: Failpoint, extent: &Extent) -> Vec<Way> {
             run(&extent.record_hits)
         }
         Failpoint::RecordSync => run(&[7]),
-        Failpoint::BlobWritten | Failpoint::BlobSynced | Failpoint::BlobRenamed => run(&[1, 8]),
+        Failpoint::BlobWritten | Failpoint::BlobSynced => run(&[1, 8]),
+        // Of a pack, which a process begins once.
+        Failpoint::BlobRenamed => run(&[1]),
         Failpoint::SandboxBeforeStart
         | Failpoint::SandboxStarted
         | Failpoint::BaselineRan

@@ -126,6 +126,7 @@ mod sarif;
 mod shell;
 mod shellcheck;
 mod sorbet;
+mod stylelint;
 mod swift;
 mod tap;
 mod tsc;
@@ -194,6 +195,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     kotlin::KTLINT,
     hadolint::TOOL,
     yamllint::TOOL,
+    stylelint::TOOL,
     eslint::TOOL,
     golangci::TOOL,
     go_build::TOOL,
