@@ -59,6 +59,12 @@ pub enum Event {
         pristine: BlobId,
         files: u64,
         bytes: u64,
+        /// The runtime that was asked for by name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        runtime: Option<String>,
+        /// Confinements that the operator accepted to go without, by name.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        weaker: Vec<String>,
     },
     BaselineFinished {
         checks: Vec<CheckResult>,

@@ -269,6 +269,8 @@ impl<'a> Run<'a> {
             image: facts.image.name,
             image_digest: facts.image.digest,
             hardening: facts.hardening,
+            runtime: facts.runtime,
+            weaker: facts.weaker.iter().map(ToString::to_string).collect(),
             pristine,
             files,
             bytes,

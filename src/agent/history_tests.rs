@@ -29,6 +29,8 @@ fn begun(limits: Limits) -> Vec<Event> {
             image: "python".into(),
             image_digest: "sha256:0".into(),
             hardening: json!({}),
+            runtime: None,
+            weaker: Vec::new(),
             pristine: BlobId::of(b"tree"),
             files: 1,
             bytes: 1,

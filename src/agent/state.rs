@@ -35,6 +35,10 @@ pub struct RunState {
     pub task: Task,
     pub limits: Limits,
     pub image: Option<String>,
+    /// The runtime that was asked for by name.
+    pub runtime: Option<String>,
+    /// What its sandbox goes without, because the operator accepted that.
+    pub weaker: Vec<String>,
     /// Of the image that sandboxes of this run start from now.
     pub image_digest: Option<String>,
     pub container: Option<String>,
@@ -173,6 +177,8 @@ impl RunState {
             task: task.clone(),
             limits: limits.clone(),
             image: None,
+            runtime: None,
+            weaker: Vec::new(),
             image_digest: None,
             installs: Vec::new(),
             container: None,
@@ -245,7 +251,9 @@ impl RunState {
         match event {
             Event::RunStarted { .. } => {}
             Event::NetworkUsed { .. } => {}
-            Event::SandboxStarted { container, image, image_digest, pristine, .. } => {
+            Event::SandboxStarted { container, image, image_digest, pristine, runtime, weaker, .. } => {
+                self.runtime.clone_from(runtime);
+                self.weaker.clone_from(weaker);
                 self.image_digest = Some(image_digest.clone());
                 self.container = Some(container.clone());
                 self.image = Some(image.clone());

@@ -50,6 +50,8 @@ fn ready(limits: Limits) -> RunState {
         image: "python".into(),
         image_digest: "sha256:0".into(),
         hardening: json!({}),
+        runtime: None,
+        weaker: Vec::new(),
         pristine: BlobId::of(b"tree"),
         files: 1,
         bytes: 1,

@@ -55,6 +55,8 @@ pub struct Lab {
     pub(super) docker: Docker,
     pub(super) image: PreparedImage,
     setting: Setting,
+    /// What this engine and runtime cannot do, as a first sandbox found out.
+    unenforced: Weaker,
     /// Names our containers: those of this lab and nobody else's.
     owner: String,
     /// Temporary files of the host's side.
@@ -67,7 +69,26 @@ impl Lab {
         let docker = Docker::connect_with_host(&engine.facts.address).map_err(|error| error.to_string())?;
         let name = RunId::generate();
         let folder = std::env::temp_dir().join(format!("greenroom-attack-{name}"));
-        Ok(Lab { engine, docker, image, setting, owner: format!("attack-{name}"), folder })
+        let owner = format!("attack-{name}");
+        Ok(Lab { engine, docker, image, setting, unenforced: Weaker::new(), owner, folder })
+    }
+
+    /// Starts one sandbox. What a runtime that was asked for by name cannot enforce, and sandboxes would be refused for,
+    /// is answered with the refusal's words, and done without from here on; nothing of the kind is done for the engine's
+    /// own default.
+    pub async fn look_at_runtime(&mut self) -> Option<String> {
+        match self.room().await {
+            Err(SandboxError::Hardening { detail, unenforced }) if self.setting.runtime.is_some() => {
+                self.unenforced = unenforced;
+                (!self.unenforced.is_empty()).then_some(detail)
+            }
+            // The cases will say it.
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    pub fn unenforced(&self) -> &Weaker {
+        &self.unenforced
     }
 
     pub fn extent(&self) -> Extent {
@@ -106,7 +127,8 @@ impl Lab {
     pub(super) fn launcher_on(&self, engine: Engine) -> DockerLauncher {
         DockerLauncher::new(engine, self.owner.as_str())
             .with_runtime(self.setting.runtime.clone())
-            .without(self.setting.weaker.iter().copied())
+            .without(self.setting.weaker.clone())
+            .accepting(self.unenforced.clone())
     }
 
     pub(super) fn spec(&self) -> SandboxSpec {

@@ -26,7 +26,7 @@ use serde::Serialize;
 pub use lab::{Extent, Lab, Setting};
 pub use runner::{DOOMED, play_doomed};
 
-use crate::sandbox::SandboxError;
+use crate::sandbox::{Confinement, SandboxError};
 
 /// The toolchain whose image attacks run in: it has `sh` and `python3`.
 pub const IMAGE: &str = "python";
@@ -146,7 +146,16 @@ pub async fn carry_out(case: &Case, lab: &Lab) -> Verdict {
         (Danger::WholeEngine, Extent::Quick | Extent::Full) => {
             Err(Fault::NotRun("endangers other people's containers; --destructive runs it".into()))
         }
-        (Danger::OwnContainersOnly, _) | (Danger::WholeEngine, Extent::Destructive) => attempt(case, lab).await,
+        (Danger::OwnContainersOnly, _) | (Danger::WholeEngine, Extent::Destructive) => {
+            let missing: Vec<_> = needs(case.id).iter().filter(|name| lab.unenforced().contains(name)).collect();
+            match missing.first() {
+                Some(name) => {
+                    let runtime = lab.runtime().unwrap_or("the engine");
+                    Err(Fault::NotRun(format!("{runtime} does not show from inside that it enforces `{name}`")))
+                }
+                None => attempt(case, lab).await,
+            }
+        }
     };
     let (status, note) = match found {
         Ok(note) => (Status::Held, note),
@@ -161,6 +170,20 @@ pub async fn carry_out(case: &Case, lab: &Lab) -> Verdict {
         status,
         note,
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// The confinements a case is about, where one that is missing makes trying it pointless, or a danger to the machine.
+fn needs(id: &str) -> &'static [Confinement] {
+    match id {
+        "fork-bomb" | "pids-held" => &[Confinement::Pids],
+        "memory-bomb" | "swap" => &[Confinement::Memory],
+        "cpu-spin" => &[Confinement::Cpus],
+        "disk-fill" => &[Confinement::Disk],
+        "inode-bomb" => &[Confinement::Disk, Confinement::FileSize],
+        "probe" => &[Confinement::Seccomp],
+        "no-network" => &[Confinement::Network],
+        _ => &[],
     }
 }
 

@@ -40,8 +40,8 @@ pub async fn play_doomed(lab: &Lab, tell: impl FnOnce(&str)) -> Result<(), Strin
 /// `greenroom exec` in the lab's image.
 pub(super) fn exec(lab: &Lab, home: &Path, repo: &Path, argv: &[&str]) -> Result<Child, Fault> {
     let mut command = itself(lab)?;
-    command.arg("exec").arg("--repo").arg(repo).args(["--image", super::IMAGE, "--timeout", "120s", "--json", "--"]);
-    command.args(argv).env("GREENROOM_HOME", home);
+    command.arg("exec").arg("--repo").arg(repo).args(["--image", super::IMAGE, "--timeout", "120s", "--json"]);
+    command.args(as_in(lab)).arg("--").args(argv).env("GREENROOM_HOME", home);
     Ok(command.spawn()?)
 }
 
@@ -62,14 +62,20 @@ pub(super) fn exec_with_secret(
         std::fs::write(path, content)?;
     }
     let mut command = itself(lab)?;
-    command.arg("exec").arg("--repo").arg(repo).args(["--image", super::IMAGE, "--timeout", "120s", "--json", "--"]);
-    command.args(argv).env("GREENROOM_HOME", home).env("HOME", &user);
+    command.arg("exec").arg("--repo").arg(repo).args(["--image", super::IMAGE, "--timeout", "120s", "--json"]);
+    command.args(as_in(lab)).arg("--").args(argv).env("GREENROOM_HOME", home).env("HOME", &user);
     for name in
         ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "GREENROOM_ATTACK_SECRET"]
     {
         command.env(name, secret);
     }
     Ok(command.spawn()?)
+}
+
+/// The lab's runtime, and what that cannot do.
+fn as_in(lab: &Lab) -> Vec<&str> {
+    let runtime = lab.runtime().into_iter().flat_map(|name| ["--runtime", name]);
+    runtime.chain(lab.unenforced().iter().flat_map(|missing| ["--allow-weaker", missing.name()])).collect()
 }
 
 /// The label value by which containers of the runner with this home are known.

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::confine::known_runtime;
 use super::{Context, Format, engine};
 use crate::attack::{self, Case, Extent, HELD_MIN, IMAGE, Lab, Setting, Status, Verdict};
 use crate::error::{Error, ExitCode, Result};
@@ -47,6 +48,16 @@ impl AttackArgs {
     }
 }
 
+/// What a runtime that was named cannot do; sandboxes of a run are refused for it.
+#[derive(Debug, Serialize)]
+struct Unenforced {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    runtime: Option<String>,
+    unenforced: Weaker,
+    detail: String,
+}
+
 #[derive(Debug, Serialize)]
 struct Summary {
     #[serde(rename = "type")]
@@ -56,28 +67,38 @@ struct Summary {
     not_run: usize,
     runtime: Option<String>,
     weaker: Weaker,
+    unenforced: Weaker,
     exit_code: u8,
 }
 
 pub(super) async fn run(args: &AttackArgs, format: Format, context: &mut Context) -> Result<ExitCode> {
     let chosen = choose(&args.only)?;
     let engine = engine::connect().await?;
-    let known = &engine.engine().facts.runtimes;
-    if let Some(runtime) = args.runtime.as_ref().filter(|runtime| !known.contains(*runtime)) {
-        return Err(Error::usage(format!("the engine knows no runtime `{runtime}`"))
-            .hint(format!("it knows {}", known.join(", "))));
-    }
+    known_runtime(&engine.engine().facts.runtimes, args.runtime.as_deref())?;
     let image = engine.prepare(IMAGE, &mut context.printer).await?;
     let weaker: Weaker = args.weaker.iter().copied().collect();
     let setting = Setting { runtime: args.runtime.clone(), weaker: weaker.clone(), extent: args.extent() };
-    let lab = Lab::new(engine.engine(), image, setting)
+    let mut lab = Lab::new(engine.engine(), image, setting)
         .map_err(|detail| Error::internal("cannot set up the attack suite").because(detail))?;
+    let refusal = lab.look_at_runtime().await;
     if std::env::var_os(attack::DOOMED).is_some() {
         let printer = &mut context.printer;
         let told = attack::play_doomed(&lab, |container| drop(printer.result(container))).await;
         return told
             .map(|()| ExitCode::Success)
             .map_err(|detail| Error::no_sandbox("no sandbox to lose").because(detail));
+    }
+    if let Some(detail) = refusal {
+        let unenforced = lab.unenforced().clone();
+        let line = Unenforced { kind: "unenforced", runtime: args.runtime.clone(), unenforced, detail };
+        match format {
+            Format::Json => context.printer.json(&line)?,
+            Format::Human => context.printer.result(&format!(
+                "{YELLOW}not enforced{RESET} as seen from inside: {} {DIM}({}){RESET}\n        {DIM}`run` refuses this runtime unless each is accepted with --allow-weaker; cases about them are not run{RESET}\n",
+                names(&line.unenforced),
+                line.detail
+            ))?,
+        }
     }
     let mut verdicts = Vec::new();
     for case in &chosen {
@@ -99,8 +120,9 @@ pub(super) async fn run(args: &AttackArgs, format: Format, context: &mut Context
         true => ExitCode::Success,
         false => ExitCode::Unverified,
     };
-    let runtime = args.runtime.clone();
-    let summary = Summary { kind: "result", held, broken, not_run, runtime, weaker, exit_code: exit.code() };
+    let (runtime, unenforced) = (args.runtime.clone(), lab.unenforced().clone());
+    let summary =
+        Summary { kind: "result", held, broken, not_run, runtime, weaker, unenforced, exit_code: exit.code() };
     match format {
         Format::Json => context.printer.json(&summary)?,
         Format::Human => tell(&summary, chosen.len(), &mut context.printer)?,
@@ -126,10 +148,14 @@ fn render(verdict: &Verdict) -> String {
     format!("{mark} {BOLD}{:<18}{RESET} {}\n        {DIM}{}{RESET}\n", verdict.id, verdict.title, verdict.note)
 }
 
+fn names(confinements: &Weaker) -> String {
+    confinements.iter().map(|confinement| confinement.name()).collect::<Vec<_>>().join(", ")
+}
+
 fn tell(summary: &Summary, chosen: usize, printer: &mut Printer) -> Result<()> {
     let Summary { held, broken, not_run, .. } = summary;
-    let without = summary.weaker.iter().map(|confinement| confinement.name()).collect::<Vec<_>>().join(", ");
-    let without = if without.is_empty() { String::new() } else { format!(", without {without}") };
+    let without: Weaker = summary.weaker.union(&summary.unenforced).copied().collect();
+    let without = if without.is_empty() { String::new() } else { format!(", without {}", names(&without)) };
     printer.result(&format!(
         "{BOLD}{held} held, {broken} broken, {not_run} not run{RESET}{without} (needed: none broken, {} held)",
         HELD_MIN.min(chosen)

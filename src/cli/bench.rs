@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use clap::{Args, Subcommand};
 
+use super::confine::ConfineArgs;
 use super::interrupt::Interrupt;
 use super::{Context, Format, FormatArgs, engine, values};
 use crate::bench::sandbox::Amounts;
@@ -60,6 +61,8 @@ struct SandboxArgs {
     /// Files in the workspace that is forked five times [default: 10000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     files: Option<u32>,
+    #[command(flatten)]
+    confine: ConfineArgs,
     /// A tenth of everything
     #[arg(long)]
     quick: bool,
@@ -147,7 +150,7 @@ async fn measure_sandbox(args: SandboxArgs, context: &mut Context) -> Result<Exi
     };
     let state = context.paths()?.state;
     let interrupt = Interrupt::listen()?;
-    let connected = interrupt.or_stop(engine::connect()).await?;
+    let connected = args.confine.apply(interrupt.or_stop(engine::connect()).await?)?;
     let image = interrupt.or_stop(connected.prepare(&args.image, &mut context.printer)).await?;
     let launcher = connected.launcher(&state).await;
     let bench = {

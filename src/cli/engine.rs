@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use super::confine::known_runtime;
 use crate::error::Result;
 use crate::model::Model;
 use crate::model::autofix::Autofix;
@@ -10,17 +11,19 @@ use crate::model::resolve::{ModelOptions, resolve};
 use crate::output::Printer;
 use crate::output::human::Progress;
 use crate::sandbox::{
-    DockerLauncher, Engine, EngineFacts, Images, Launcher, PreparedImage, TOOLCHAINS, UNSTARTED_MAX, reap,
+    DockerLauncher, Engine, EngineFacts, Images, Launcher, PreparedImage, TOOLCHAINS, UNSTARTED_MAX, Weaker, reap,
 };
 
 /// An engine that answered, for one command.
 pub(super) struct Connected {
     engine: Engine,
+    runtime: Option<String>,
+    weaker: Weaker,
 }
 
 pub(super) async fn connect() -> Result<Connected> {
     let engine = Engine::find().await?;
-    Ok(Connected { engine })
+    Ok(Connected { engine, runtime: None, weaker: Weaker::new() })
 }
 
 impl Connected {
@@ -38,6 +41,14 @@ impl Connected {
     /// The same as a concrete type, which can also set up images.
     pub(super) fn docker_launcher(&self, state: &Path) -> DockerLauncher {
         DockerLauncher::new(self.engine.clone(), DockerLauncher::owner_of(state))
+            .with_runtime(self.runtime.clone())
+            .accepting(self.weaker.clone())
+    }
+
+    /// Sandboxes under another runtime, or also where something does not hold.
+    pub(super) fn confined(self, runtime: Option<String>, weaker: Weaker) -> Result<Connected> {
+        known_runtime(&self.engine.facts.runtimes, runtime.as_deref())?;
+        Ok(Connected { runtime, weaker, ..self })
     }
 
     pub(super) fn engine(&self) -> Engine {

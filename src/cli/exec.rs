@@ -15,10 +15,12 @@ use super::{Context, Format, FormatArgs, engine, prepare, set_up, toolchain, val
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
 use crate::id::{CallToken, RunId};
-use crate::output::human::style::{DIM, RESET};
+use crate::output::human::style::{DIM, RESET, YELLOW};
 use crate::output::jsonl::{ExecResult, Kept, RunResult};
 use crate::output::{self, Channel, Printer, report};
-use crate::sandbox::{AGENT_UID, ExecOutput, ExecRequest, OutputSink, SandboxSpec, Stdio, Stream, WORKSPACE};
+use crate::sandbox::{
+    AGENT_UID, ExecOutput, ExecRequest, OutputSink, SandboxFacts, SandboxSpec, Stdio, Stream, WORKSPACE,
+};
 use crate::snapshot::pack::tar_stream;
 use crate::store::Blobs;
 use crate::task::Outcome;
@@ -81,7 +83,7 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
     let chosen = toolchain::choose(&config.repo, config.image.as_deref())?;
     prepare::tell_image(&chosen, &mut context.printer)?;
     let data = args.sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
-    let engine = interrupt.or_stop(engine::connect()).await?;
+    let engine = args.sandbox.confine.apply(interrupt.or_stop(engine::connect()).await?)?;
     let prepared = interrupt.or_stop(engine.prepare(&chosen.image, &mut context.printer)).await?;
     let blobs = prepare::shared_blobs(&paths.state)?;
     let run = RunId::generate();
@@ -136,9 +138,10 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
                 stdout,
                 stderr,
                 &image.name,
+                sandbox.facts(),
             ))?;
         }
-        Format::Human => tell(&output, &finished, &mut context.printer)?,
+        Format::Human => tell(&output, &finished, sandbox.facts(), &mut context.printer)?,
     }
     Ok(exit)
 }
@@ -148,7 +151,11 @@ fn tree(manifest: crate::snapshot::Manifest, blobs: Blobs) -> crate::sandbox::Ta
 }
 
 /// The report goes to stderr: stdout holds what the command itself printed there.
-fn tell(output: &ExecOutput, finished: &Finished, printer: &mut Printer) -> Result<()> {
+fn tell(output: &ExecOutput, finished: &Finished, facts: &SandboxFacts, printer: &mut Printer) -> Result<()> {
+    if !facts.weaker.is_empty() {
+        let names: Vec<_> = facts.weaker.iter().map(|name| name.name()).collect();
+        printer.note(&format!("{YELLOW}without{RESET} {}, as you accepted", names.join(", ")))?;
+    }
     let milliseconds = u64::try_from(output.duration.as_millis()).unwrap_or(u64::MAX);
     printer.note(&format!("{DIM}── {} after {}{RESET}", output.outcome, values::show_duration(milliseconds)))?;
     printer.note(&report::render(&finished.report))?;

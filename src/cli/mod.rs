@@ -4,6 +4,7 @@ pub mod apply;
 mod attack;
 pub mod audit;
 pub mod bench;
+mod confine;
 pub mod cp;
 pub mod demo;
 pub mod diff;
@@ -12,6 +13,7 @@ mod engine;
 pub mod exec;
 pub mod export;
 pub mod fork;
+pub mod gc;
 pub mod images;
 pub mod import;
 mod interrupt;
@@ -81,6 +83,7 @@ pub enum Command {
     Import(import::ImportArgs),
     Demo(demo::DemoArgs),
     Images(images::ImagesArgs),
+    Gc(gc::GcArgs),
     Doctor(doctor::DoctorArgs),
     Bench(bench::BenchArgs),
 }
@@ -116,6 +119,7 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCod
         Command::Import(args) => import::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
+        Command::Gc(args) => gc::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Bench(args) => bench::run(args, context).await,
     }

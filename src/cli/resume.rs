@@ -86,6 +86,8 @@ async fn attempt(
     let pristine = pristine(&store, &state)?;
     let model = engine::model(Some(&plan.model))?;
     let engine = interrupt.or_stop(engine::connect()).await?;
+    // Confined as it began: another runtime would be another sandbox.
+    let engine = engine.confined(plan.runtime.clone(), plan.weaker.clone())?;
     let image = interrupt.or_stop(image(&plan, &state, &engine, context)).await?;
     let installer = interrupt.or_stop(installer(&plan, &state, &pristine, &paths, &engine, context)).await?;
     let store = Arc::new(store);

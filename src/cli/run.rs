@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::confine::ConfineArgs;
 use super::interrupt::Interrupt;
 use super::plan::Plan;
 use super::remote::{Fetched, Remote};
@@ -23,7 +24,7 @@ use crate::network::Traffic;
 use crate::output::human::style::{DIM, RESET};
 use crate::output::jsonl::{ErrorLine, RunResult};
 use crate::output::summary;
-use crate::sandbox::{Installer, Weaker, supervisor_hash};
+use crate::sandbox::{Installer, supervisor_hash};
 use crate::store::{RunStore, Store};
 use crate::task::Task;
 
@@ -93,6 +94,8 @@ pub struct SandboxArgs {
     /// several times
     #[arg(long = "setup", value_name = "CMD")]
     pub setup: Vec<String>,
+    #[command(flatten)]
+    pub confine: ConfineArgs,
 }
 
 /// One run to be made, everything resolved but what the engine must say.
@@ -264,7 +267,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let (image_name, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
     context.printer.note(&format!("{DIM}model{RESET}  {}", model.id()))?;
     let data = sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
-    let engine = interrupt.or_stop(engine::connect()).await?;
+    let engine = sandbox.confine.apply(interrupt.or_stop(engine::connect()).await?)?;
     let prepared = interrupt.or_stop(engine.prepare(&image_name, &mut context.printer)).await?;
     let blobs = prepare::shared_blobs(&paths.state)?;
     let put = {
@@ -291,9 +294,9 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         data,
         model: absolute(model.id()),
         setup: sandbox.setup.clone(),
+        runtime: sandbox.confine.runtime.clone(),
+        weaker: sandbox.confine.weaker(),
         install,
-        runtime: None,
-        weaker: Weaker::new(),
     };
     let spec = plan.spec(&run);
     let settings = Settings {

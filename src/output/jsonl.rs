@@ -89,6 +89,11 @@ pub struct RunResult {
     pub repo: String,
     pub model: String,
     pub image: Option<String>,
+    /// The runtime that was asked for by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// Confinements that the operator accepted to go without.
+    pub weaker: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorLine>,
 }
@@ -151,6 +156,8 @@ impl RunResult {
             repo: state.repo.clone(),
             model: state.model.clone(),
             image: state.image.clone(),
+            runtime: state.runtime.clone(),
+            weaker: state.weaker.clone(),
             error: None,
         }
     }
@@ -184,6 +191,8 @@ impl RunResult {
             repo: String::new(),
             model: String::new(),
             image: None,
+            runtime: None,
+            weaker: Vec::new(),
             error: Some(ErrorLine::of(error)),
         }
     }
@@ -212,6 +221,10 @@ pub struct ExecResult<'a> {
     pub stdout: &'a Kept,
     pub stderr: &'a Kept,
     pub image: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<&'a str>,
+    /// Confinements that the operator accepted to go without.
+    pub weaker: &'a crate::sandbox::Weaker,
 }
 
 impl<'a> ExecResult<'a> {
@@ -225,8 +238,11 @@ impl<'a> ExecResult<'a> {
         stdout: &'a Kept,
         stderr: &'a Kept,
         image: &'a str,
+        facts: &'a crate::sandbox::SandboxFacts,
     ) -> Self {
-        ExecResult { kind: "result", run, outcome, report, exit_code: exit.code(), duration_ms, stdout, stderr, image }
+        let (exit_code, runtime, weaker) = (exit.code(), facts.runtime.as_deref(), &facts.weaker);
+        let kind = "result";
+        ExecResult { kind, run, outcome, report, exit_code, duration_ms, stdout, stderr, image, runtime, weaker }
     }
 }
 

@@ -38,6 +38,12 @@ pub fn render(result: &RunResult, patch: Option<&[u8]>) -> String {
             row(&mut text, if index == 0 { "why" } else { "" }, line);
         }
     }
+    if let Some(runtime) = &result.runtime {
+        row(&mut text, "runtime", runtime);
+    }
+    if !result.weaker.is_empty() {
+        row(&mut text, "weaker", &format!("{YELLOW}without{RESET} {}, as you accepted", result.weaker.join(", ")));
+    }
     row(&mut text, "spent", &spent(result));
     if let Some(head) = &result.head {
         row(&mut text, "head", &format!("{DIM}{head}{RESET}"));

@@ -29,7 +29,7 @@ impl DockerLauncher {
         }
         if seen.image.as_ref() != Some(&spec.image.digest) {
             let detail = format!("the container is of image {:?}, not {}", seen.image, spec.image.digest);
-            return Err(SandboxError::Hardening { detail });
+            return Err(SandboxError::Hardening { detail, unenforced: super::Weaker::new() });
         }
         profile.verify_running(&seen)?;
         let attached = within("attach", CALL, docker.attach_container(container, Some(streams())), failed).await?;

@@ -62,6 +62,11 @@ impl Confinement {
         }
     }
 
+    /// The one that a field of the verification speaks of.
+    pub(super) fn of_field(field: &str) -> Option<Confinement> {
+        Confinement::ALL.into_iter().find(|confinement| confinement.fields().contains(&field))
+    }
+
     /// Which fields of the verification speak of it. A sandbox without it is not refused for these, and for these only.
     pub(super) fn fields(self) -> &'static [&'static str] {
         match self {

@@ -19,8 +19,8 @@ use super::connect::{CALL, Engine, SLOW_CALL, is_not_found, within};
 use super::link::Link;
 use super::profile::{DATA, DataVolume, Fill, Profile};
 use super::{
-    Confinement, ContentSink, ExecOutput, ExecRequest, FileError, Filling, HOME, Job, JobOutput, Launcher, ListRequest,
-    Listing, OutputSink, ResourceLimits, Sandbox, SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult,
+    ContentSink, ExecOutput, ExecRequest, FileError, Filling, HOME, Job, JobOutput, Launcher, ListRequest, Listing,
+    OutputSink, ResourceLimits, Sandbox, SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult,
     TarStream, WORKSPACE, Weaker, census, commands, data, files, fork, jobs,
 };
 use crate::id::{BlobId, CallToken};
@@ -29,6 +29,8 @@ use crate::snapshot::seen::{Census, Order, Spot};
 
 /// A runner that was not heard of for so long is dead, and its sandboxes end by themselves.
 pub const LEASE: Duration = Duration::from_secs(45);
+/// Which process made it, so that one that has died is not waited for.
+pub(super) const RUNNER_LABEL: &str = "greenroom.runner";
 pub(super) const OWNER_LABEL: &str = "greenroom.owner";
 pub(super) const RUN_LABEL: &str = "greenroom.run";
 /// The first client of a new container.
@@ -44,13 +46,21 @@ pub struct DockerLauncher {
     pub(super) lease: Duration,
     runtime: Option<String>,
     weaker: Weaker,
+    left_out: Weaker,
 }
 
 impl DockerLauncher {
     /// `owner` names this installation's state folder, so that two of them on one engine never take each other's
     /// containers for their own.
     pub fn new(engine: Engine, owner: impl Into<String>) -> Self {
-        DockerLauncher { engine, owner: owner.into(), lease: LEASE, runtime: None, weaker: Weaker::new() }
+        DockerLauncher {
+            engine,
+            owner: owner.into(),
+            lease: LEASE,
+            runtime: None,
+            weaker: Weaker::new(),
+            left_out: Weaker::new(),
+        }
     }
 
     /// How the sandboxes of one state folder are labelled.
@@ -69,9 +79,16 @@ impl DockerLauncher {
         self
     }
 
-    /// Without some confinements; the facts of each sandbox say so.
-    pub fn without(mut self, weaker: impl IntoIterator<Item = Confinement>) -> Self {
+    /// Also where some confinements do not hold. They are asked for all the same; the facts of each sandbox name them.
+    pub fn accepting(mut self, weaker: Weaker) -> Self {
         self.weaker.extend(weaker);
+        self
+    }
+
+    /// Without some confinements, to see what breaks; the facts of each sandbox name them.
+    pub fn without(mut self, weaker: Weaker) -> Self {
+        self.weaker.extend(&weaker);
+        self.left_out.extend(weaker);
         self
     }
 
@@ -87,6 +104,7 @@ impl DockerLauncher {
             (RUN_LABEL, spec.run.to_string()),
             (OWNER_LABEL, self.owner.clone()),
             ("greenroom.lease", self.lease.as_secs().to_string()),
+            (RUNNER_LABEL, super::reap::this_runner()),
         ];
         // More CPUs than the machine has is an error to the engine, and means all of them to everybody else.
         let cpu_millis = spec.limits.cpu_millis.min(self.engine.facts.cpus.saturating_mul(1000));
@@ -101,6 +119,7 @@ impl DockerLauncher {
             data: if spec.data.is_some() { DataVolume::Filled } else { DataVolume::None },
             runtime: self.runtime.clone(),
             weaker: self.weaker.clone(),
+            left_out: self.left_out.clone(),
         })
     }
 }
@@ -214,6 +233,7 @@ impl DockerLauncher {
             container: container.to_owned(),
             image: spec.image.clone(),
             hardening: serde_json::to_value(&ack.hardening).expect("facts are plain data"),
+            runtime: self.runtime.clone(),
             weaker: self.weaker.clone(),
         })
     }

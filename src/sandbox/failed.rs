@@ -12,6 +12,10 @@ impl From<SandboxError> for Error {
             SandboxError::Image { .. } => {
                 "`greenroom images build` shows the whole build; `--image` names another image"
             }
+            SandboxError::Hardening { unenforced, .. } if !unenforced.is_empty() => {
+                let flags: Vec<_> = unenforced.iter().map(|name| format!("--allow-weaker {name}")).collect();
+                &format!("`{}` goes without, and the summary says so", flags.join(" "))
+            }
             SandboxError::Hardening { .. } => "`greenroom doctor` shows what this engine supports",
             SandboxError::Start { .. } | SandboxError::Deadline { .. } => "`greenroom doctor` shows the engine's state",
             SandboxError::Refused { .. } => "the sandbox is well; ask it for something else",
@@ -22,7 +26,7 @@ impl From<SandboxError> for Error {
         let (what, detail) = match error {
             SandboxError::NoEngine { detail } => ("no container engine answers".into(), detail),
             SandboxError::Image { image, detail } => (format!("image `{image}` cannot be had"), detail),
-            SandboxError::Hardening { detail } => ("this engine does not confine as it must".into(), detail),
+            SandboxError::Hardening { detail, .. } => ("this engine does not confine as it must".into(), detail),
             SandboxError::Start { detail } => ("cannot start the sandbox".into(), detail),
             SandboxError::Lost { detail } => ("the sandbox was lost".into(), detail),
             SandboxError::Refused { what, detail } => (format!("the sandbox cannot {what}"), detail),

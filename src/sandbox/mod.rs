@@ -24,6 +24,7 @@ pub mod proxy;
 mod reap;
 mod setup;
 mod toolchain;
+mod unused;
 
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ pub use prepared::supervisor_hash;
 pub use reap::{UNSTARTED_MAX, reap};
 pub use setup::{Cloned, Installed, Installer, SetUp, Setup, SetupError, Source, Wanted, mirrors, operator_list};
 pub use toolchain::{TOOLCHAINS, Toolchain, certificate_bundle};
+pub use unused::Unused;
 
 /// Where the workspace is inside every sandbox.
 pub const WORKSPACE: &str = "/workspace";
@@ -211,6 +213,9 @@ pub struct SandboxFacts {
     pub image: ImageRef,
     /// As seen by a command inside: uid, capabilities, seccomp, limits.
     pub hardening: serde_json::Value,
+    /// The runtime that was asked for by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
     /// What it goes without, because somebody asked for that by name.
     #[serde(default, skip_serializing_if = "Weaker::is_empty")]
     pub weaker: Weaker,
@@ -389,7 +394,11 @@ pub enum SandboxError {
     Image { image: String, detail: String },
     /// A confinement did not stick: refusing to run without it.
     #[error("hardening refused: {detail}")]
-    Hardening { detail: String },
+    Hardening {
+        detail: String,
+        /// The confinements that would have to be done without. Empty where something is missing that has no name.
+        unenforced: Weaker,
+    },
     #[error("cannot start the sandbox: {detail}")]
     Start { detail: String },
     #[error("sandbox lost: {detail}")]

@@ -17,6 +17,7 @@ use super::connect::{Engine, SLOW_CALL, within};
 use super::docker::Container;
 use super::image::{Progress, inspect};
 use super::profile::SUPERVISOR;
+use super::toolchain::Toolchain;
 
 pub(super) const REPOSITORY: &str = "greenroom/prepared";
 /// The name the image was asked for by.
@@ -100,13 +101,19 @@ pub fn supervisor_hash() -> String {
 }
 
 /// What the image and what is added to it are, in a form that fits a tag.
-fn key(name: &str, source_id: &str) -> String {
+pub(super) fn key(name: &str, source_id: &str) -> String {
     let mut hasher = blake3::Hasher::new();
     for part in [name.as_bytes(), source_id.as_bytes(), &RECIPE.to_le_bytes(), SUPERVISOR_BINARY] {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part);
     }
     hasher.finalize().to_hex()[..24].to_owned()
+}
+
+/// The tags under which an image that was asked for by this name may be on the engine.
+pub(super) fn source_tags(name: &str) -> Vec<String> {
+    let as_given = [name.to_owned(), format!("{name}:latest")];
+    Toolchain::named(name).map(Toolchain::tag).into_iter().chain(as_given).collect()
 }
 
 fn architecture(image: &ImageInspect) -> &str {

@@ -23,7 +23,7 @@ pub(super) use filesystem::{COPIED, DATA};
 pub(super) use lifecycle::SUPERVISOR;
 pub(super) use set_up::SET_UP_FILES;
 
-use super::{ResourceLimits, SandboxError, Weaker};
+use super::{Confinement, ResourceLimits, SandboxError, Weaker};
 
 /// What the engine is asked for.
 #[derive(Debug, Clone)]
@@ -39,7 +39,10 @@ pub(super) struct Profile {
     pub(super) fill: Fill,
     /// By name, as the engine knows it; `None` is the engine's default.
     pub(super) runtime: Option<String>,
+    /// What may be missing without a refusal.
     pub(super) weaker: Weaker,
+    /// What is not even asked for, to see what breaks without it.
+    pub(super) left_out: Weaker,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +91,8 @@ impl Refusals {
             return Ok(());
         }
         let detail = self.0.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; ");
-        Err(SandboxError::Hardening { detail })
+        let named = self.0.iter().map(|refusal| Confinement::of_field(refusal.field)).collect::<Option<Weaker>>();
+        Err(SandboxError::Hardening { detail, unenforced: named.unwrap_or_default() })
     }
 }
 
@@ -103,7 +107,7 @@ impl Profile {
         network::ask(&mut body, &mut host);
         limits::ask(self, &mut host);
         filesystem::ask(self, &mut body, &mut host);
-        weaker::ask(&self.weaker, &mut body, &mut host);
+        weaker::ask(&self.left_out, &mut body, &mut host);
         body.host_config = Some(host);
         body
     }
@@ -170,6 +174,7 @@ mod tests {
             fill: Fill::FromImage,
             runtime: None,
             weaker: Weaker::new(),
+            left_out: Weaker::new(),
         }
     }
 
@@ -233,7 +238,8 @@ mod tests {
     #[test]
     fn what_was_left_out_by_name_is_not_refused_and_nothing_else_is_let_pass() {
         use crate::sandbox::Confinement;
-        let pids = Profile { weaker: Weaker::from([Confinement::Pids]), ..profile() };
+        let without = Weaker::from([Confinement::Pids]);
+        let pids = Profile { weaker: without.clone(), left_out: without, ..profile() };
         let mut seen = obedient();
         seen.host_config = pids.container("image").host_config;
         assert_eq!(seen.host_config.as_ref().unwrap().pids_limit, None);
@@ -241,6 +247,27 @@ mod tests {
         assert!(profile().verify_created(&seen).is_err());
         pids.verify_inside(&Hardening { pids_max: None, ..confined() }).unwrap();
         assert!(pids.verify_inside(&Hardening { memory_bytes_max: None, ..confined() }).is_err());
+    }
+
+    #[test]
+    fn what_is_only_accepted_is_asked_for_all_the_same_and_a_refusal_says_what_to_accept() {
+        use crate::sandbox::Confinement;
+        let weaker = Weaker::from([Confinement::Pids, Confinement::Seccomp]);
+        let accepting = Profile { weaker: weaker.clone(), ..profile() };
+        assert_eq!(accepting.container("image"), profile().container("image"));
+        let mut seen = Hardening { pids_max: None, ..confined() };
+        seen.command.seccomp = Some(0);
+        accepting.verify_inside(&seen).unwrap();
+        match profile().verify_inside(&seen) {
+            Err(SandboxError::Hardening { unenforced, .. }) => assert_eq!(unenforced, weaker),
+            other => panic!("{other:?}"),
+        }
+        let mut host = obedient();
+        host.host_config.as_mut().unwrap().binds = Some(vec!["/:/host".into()]);
+        match profile().verify_created(&host) {
+            Err(SandboxError::Hardening { unenforced, .. }) => assert_eq!(unenforced, Weaker::new()),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bollard::query_parameters::ListContainersOptions;
 
 use super::SandboxError;
 use super::connect::{Engine, SLOW_CALL, within};
-use super::docker::{Container, OWNER_LABEL};
+use super::docker::{Container, OWNER_LABEL, RUNNER_LABEL};
 use super::prepared::KEY_LABEL;
 
 /// Filling a container before its start may take long, but not so long.
@@ -32,10 +32,32 @@ pub async fn reap(engine: &Engine, owner: &str, age_min: Duration) -> Result<Vec
     Ok(removed)
 }
 
-fn forgotten(container: &ContainerSummary, owner: &str, now: Duration, age_min: Duration) -> Option<String> {
+/// This process as a label: its number, and when it began, because numbers are used again.
+pub(super) fn this_runner() -> String {
+    let pid = std::process::id();
+    format!("{pid}.{}", began(pid).unwrap_or_default())
+}
+
+fn lives(runner: &str) -> bool {
+    let known = runner.split_once('.').and_then(|(pid, at)| Some((pid.parse().ok()?, at)));
+    // What is not understood may well live.
+    known.is_none_or(|(pid, at)| began(pid).is_some_and(|now| at.is_empty() || now == at))
+}
+
+/// The start of a process in ticks since the machine's own, as `/proc/PID/stat` has it behind the name.
+fn began(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.to_owned())
+}
+
+pub(super) fn forgotten(container: &ContainerSummary, owner: &str, now: Duration, age_min: Duration) -> Option<String> {
     let labels = container.labels.as_ref()?;
     let age_min = match labels.get(OWNER_LABEL) {
-        Some(known) if known == owner => age_min,
+        Some(known) if known == owner => match labels.get(RUNNER_LABEL) {
+            // An owner is a folder of one machine, so its runners are processes of this one.
+            Some(runner) if !lives(runner) => Duration::ZERO,
+            Some(_) | None => age_min,
+        },
         Some(_) => return None,
         // Prepared images are nobody's: another runner may be making one this moment.
         None if labels.contains_key(KEY_LABEL) => age_min.max(UNSTARTED_MAX),
@@ -58,6 +80,15 @@ mod tests {
     fn goes(labels: &[(&str, &str)], now: u64) -> bool {
         let (now, age_min) = (Duration::from_secs(now), Duration::from_secs(60));
         forgotten(&container(labels), "me", now, age_min).is_some()
+    }
+
+    #[test]
+    fn one_whose_runner_has_died_goes_at_once() {
+        let (mine, dead) = (this_runner(), format!("{}.1", std::process::id()));
+        assert!(!goes(&[(OWNER_LABEL, "me"), (RUNNER_LABEL, &mine)], 1001));
+        assert!(goes(&[(OWNER_LABEL, "me"), (RUNNER_LABEL, &dead)], 1001), "its number was used again");
+        assert!(!goes(&[(OWNER_LABEL, "other"), (RUNNER_LABEL, &dead)], 9999));
+        assert!(!goes(&[(OWNER_LABEL, "me"), (RUNNER_LABEL, "?")], 1001));
     }
 
     #[test]

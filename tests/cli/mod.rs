@@ -62,6 +62,8 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
             image: "python".into(),
             image_digest: "sha256:0".into(),
             hardening: serde_json::json!({}),
+            runtime: None,
+            weaker: Vec::new(),
             pristine: tree.clone(),
             files: 1,
             bytes: 9,

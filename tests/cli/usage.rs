@@ -17,7 +17,7 @@ fn help_names_every_command_and_exit_code() {
     assert_eq!(finished.code, 0);
     let commands = [
         "run", "exec", "parse", "runs", "show", "diff", "apply", "cp", "audit", "export", "import", "resume", "rewind",
-        "fork", "stop", "demo", "images", "doctor",
+        "fork", "stop", "demo", "images", "gc", "doctor",
     ];
     for word in commands.into_iter().chain(["130  interrupted"]) {
         assert!(finished.stdout.contains(word), "{word}: {finished}");

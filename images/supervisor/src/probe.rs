@@ -1,7 +1,7 @@
 //! Looks at confinement from inside: a child goes through everything a command goes through and says what it has become.
 
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 
@@ -23,10 +23,11 @@ pub(crate) fn look(oom: &OomCounter) -> Hardening {
     };
     Hardening {
         command: parse_status(&status_of_a_command().unwrap_or_default()),
-        supervisor: parse_status(&fs::read_to_string("/proc/self/status").unwrap_or_default()),
+        supervisor: parse_status(&own_status().unwrap_or_default()),
         root_read_only: root_is_read_only().ok(),
-        memory_bytes_max: number(&["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]),
-        memory_swap_bytes_max: memory_and_swap(&number),
+        memory_bytes_max: number(&["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"])
+            .or_else(|| all_there_is(&["MemTotal"])),
+        memory_swap_bytes_max: memory_and_swap(&number).or_else(|| all_there_is(&["MemTotal", "SwapTotal"])),
         pids_max: number(&["/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"]),
         cpu_millis_max: cpu_millis(),
         interfaces: fs::read_to_string("/proc/net/dev").ok().map(|text| interfaces(&text)),
@@ -41,6 +42,20 @@ fn memory_and_swap(number: &dyn Fn(&[&str]) -> Option<u64>) -> Option<u64> {
         let memory = number(&["/sys/fs/cgroup/memory.max"])?;
         Some(memory + number(&["/sys/fs/cgroup/memory.swap.max"])?)
     })
+}
+
+/// A kernel in user space may show no control groups, and limits as the size of its machine instead.
+fn all_there_is(fields: &[&str]) -> Option<u64> {
+    if fs::read_dir("/sys/fs/cgroup").is_ok_and(|mut groups| groups.any(|group| group.is_ok())) {
+        return None;
+    }
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    fields.iter().try_fold(0u64, |sum, field| Some(sum + memory_field(&text, field)?))
+}
+
+fn memory_field(text: &str, field: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 fn cpu_millis() -> Option<u64> {
@@ -67,9 +82,37 @@ fn root_is_read_only() -> io::Result<bool> {
     let mut facts: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: a terminated string and room for the answer.
     match unsafe { libc::statvfs(root.as_ptr(), &mut facts) } {
-        0 => Ok(facts.f_flag & libc::ST_RDONLY != 0),
+        0 if facts.f_flag & libc::ST_RDONLY != 0 => Ok(true),
+        0 => Ok(root_refuses_a_file()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Not every kernel shows it as a flag. PID 1 owns the root, so that nothing else would stop it.
+fn root_refuses_a_file() -> bool {
+    const PROBE: &str = "/.greenroom-probe";
+    match File::options().write(true).create_new(true).open(PROBE) {
+        Ok(_) => {
+            let _ = fs::remove_file(PROBE);
+            false
+        }
+        Err(error) => error.raw_os_error() == Some(libc::EROFS),
+    }
+}
+
+/// `/proc/self/status`, and what a kernel leaves out of it that can be asked in other ways.
+fn own_status() -> io::Result<String> {
+    let mut text = fs::read_to_string("/proc/self/status")?;
+    if !text.contains("\nNoNewPrivs:")
+        && let Ok(set) = sys::prctl(libc::PR_GET_NO_NEW_PRIVS, 0)
+    {
+        text.push_str(&format!("NoNewPrivs:\t{set}\n"));
+    }
+    // A kernel that does not know the set at all has nothing in it.
+    if !text.contains("\nCapAmb:") && sys::has_no_ambient_set() {
+        text.push_str("CapAmb:\t0\n");
+    }
+    Ok(text)
 }
 
 /// `/proc/self/status` as a command would read it.
@@ -77,9 +120,9 @@ fn status_of_a_command() -> io::Result<String> {
     let (reader, writer) = sys::pipe()?;
     match sys::fork()? {
         Fork::Child => {
-            let status = spawn::confine().and_then(|()| fs::read("/proc/self/status"));
+            let status = spawn::confine().and_then(|()| own_status());
             // One write: a pipe holds it whole.
-            let _ = sys::write(writer.as_raw_fd(), &status.unwrap_or_default());
+            let _ = sys::write(writer.as_raw_fd(), status.unwrap_or_default().as_bytes());
             sys::exit_now(0)
         }
         Fork::Parent(_) => drop(writer),
@@ -132,6 +175,13 @@ mod tests {
         assert_eq!(seen.uids, [1000; 4]);
         assert_eq!((seen.cap_bounding, seen.no_new_privs, seen.seccomp), (Some(0xc0), Some(true), Some(2)));
         assert_eq!((seen.groups, seen.cap_effective), (vec![], None));
+    }
+
+    #[test]
+    fn the_size_of_the_machine_is_read() {
+        let text = "MemTotal:         262144 kB\nMemFree: 1 kB\nSwapTotal:             0 kB\n";
+        assert_eq!(memory_field(text, "MemTotal"), Some(256 << 20));
+        assert_eq!((memory_field(text, "SwapTotal"), memory_field(text, "Swap")), (Some(0), None));
     }
 
     #[test]

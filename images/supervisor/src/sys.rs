@@ -205,6 +205,13 @@ pub(crate) fn raise_ambient(capability: u64) -> io::Result<i32> {
     check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0) })
 }
 
+/// Whether the kernel is one that never had ambient capabilities.
+pub(crate) fn has_no_ambient_set() -> bool {
+    // SAFETY: integers only.
+    let asked = unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET, 0, 0, 0) };
+    asked < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+}
+
 /// Blocks the signals the loops read from a descriptor, and opens that descriptor.
 pub(crate) fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
     // SAFETY: the set is initialised before use; the descriptor is ours.

@@ -101,7 +101,7 @@ impl Profile {
     pub(in crate::sandbox) fn disk_limits(&self) -> Option<DiskLimits> {
         let roots = [WORKSPACE, HOME].map(ByteString::from).to_vec();
         let limits = DiskLimits { roots, bytes_max: self.limits.disk_bytes, inodes_max: self.limits.disk_inodes };
-        (!self.weaker.contains(&Confinement::Disk)).then_some(limits)
+        (!self.left_out.contains(&Confinement::Disk)).then_some(limits)
     }
 }
 

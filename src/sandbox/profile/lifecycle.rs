@@ -42,7 +42,7 @@ pub(super) fn stuck(profile: &Profile, seen: &ContainerInspectResponse, host: &H
         .filter(|word| !word.is_empty())
         .collect();
     refusals
-        .unless(argv == weaker::argv(&profile.weaker), "entry point", || format!("the container would run {argv:?}"));
+        .unless(argv == weaker::argv(&profile.left_out), "entry point", || format!("the container would run {argv:?}"));
     if let Some(name) = &profile.runtime {
         refusals.unless(host.runtime.as_ref() == Some(name), "runtime", || {
             format!("asked for {name}, got {:?}", host.runtime)

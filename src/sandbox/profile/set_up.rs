@@ -5,7 +5,6 @@ use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig,
 use greenroom_supervisor::protocol::{DiskLimits, Hardening};
 
 use super::{Profile, Refusals, SandboxError, limits, network, syscalls};
-use crate::sandbox::Weaker;
 
 /// What PID 1 is told, so that it takes this role.
 const ROLE: &str = "setup";
@@ -55,7 +54,7 @@ impl Profile {
             }
             None => refusals.unless(false, "host_config", || "the engine does not show what it applies".to_owned()),
         }
-        refusals.into_result(&Weaker::new())
+        refusals.into_result(&self.weaker)
     }
 
     pub(in crate::sandbox) fn verify_set_up_inside(&self, seen: &Hardening) -> Result<(), SandboxError> {
@@ -73,7 +72,7 @@ impl Profile {
                 format!("a command's {set} set is {mask:x?}, not {COMMAND_MASK:x}")
             });
         }
-        refusals.into_result(&Weaker::new())
+        refusals.into_result(&self.weaker)
     }
 }
 
@@ -110,7 +109,7 @@ mod tests {
 
     use super::super::{DataVolume, Fill};
     use super::*;
-    use crate::sandbox::ResourceLimits;
+    use crate::sandbox::{ResourceLimits, Weaker};
 
     fn profile() -> Profile {
         let limits = ResourceLimits {
@@ -132,6 +131,7 @@ mod tests {
             fill: Fill::FromImage,
             runtime: None,
             weaker: Weaker::new(),
+            left_out: Weaker::new(),
         }
     }
 

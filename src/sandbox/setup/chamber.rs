@@ -35,7 +35,7 @@ pub(super) struct Chamber<'a> {
 }
 
 /// Labels of a running container, which mean nothing for an image and must not be taken for one of its containers.
-const RUN_LABELS: [&str; 4] = ["greenroom", "greenroom.run", "greenroom.owner", "greenroom.lease"];
+const RUN_LABELS: [&str; 5] = ["greenroom", "greenroom.run", "greenroom.owner", "greenroom.lease", "greenroom.runner"];
 
 impl<'a> Chamber<'a> {
     /// `files` go to [`SET_UP_FILES`]; `tree` to the workspace.

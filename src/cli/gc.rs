@@ -1,0 +1,185 @@
+//! `greenroom gc`: what nothing needs any more. It only says so until `--yes`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Context, Format, FormatArgs, engine, found};
+use crate::error::{Error, ExitCode, Result};
+use crate::event::Event;
+use crate::id::RunId;
+use crate::output::human::style::{BOLD, DIM, RESET};
+use crate::sandbox::{DockerLauncher, Unused};
+use crate::store::{RunDir, list_runs};
+
+/// Say what nothing needs any more: images, containers, old runs. `--yes` frees it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  greenroom gc
+  greenroom gc --yes
+  greenroom gc --runs-older-than 30 --yes
+
+A run that is being written, and whatever a kept run's journal names, is never touched. Images are kept for a day. Stored contents stay.")]
+pub struct GcArgs {
+    /// Free it
+    #[arg(long)]
+    yes: bool,
+    /// Also runs that began more days ago than this, with their journals
+    #[arg(long, value_name = "DAYS")]
+    runs_older_than: Option<u32>,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Waste {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    /// Why nothing needs it.
+    because: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Total {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    runs: usize,
+    containers: usize,
+    images: usize,
+    freed: bool,
+    /// What was not looked at, and why.
+    kept: Vec<String>,
+    exit_code: u8,
+}
+
+/// The runs of a state folder, as far as they decide what is needed.
+struct Runs {
+    stale: Vec<(RunId, u64)>,
+    /// Journals of the others.
+    kept: Vec<RunDir>,
+    /// Image digests that the others name.
+    images: BTreeSet<String>,
+    /// Why nothing can be said about what they need.
+    unsure: Vec<String>,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub async fn run(args: GcArgs, context: &mut Context) -> Result<ExitCode> {
+    let state = context.paths()?.state;
+    let format = args.format.format();
+    let age_min = args.runs_older_than.map(|days| DAY * days);
+    let runs = look_at_runs(&state, age_min)?;
+    let mut total = Total {
+        kind: "result",
+        runs: runs.stale.len(),
+        containers: 0,
+        images: 0,
+        freed: args.yes,
+        kept: runs.unsure.iter().map(|why| format!("images: {why}")).collect(),
+        exit_code: 0,
+    };
+    let mut tell = |waste: Waste| match format {
+        Format::Json => context.printer.json(&waste),
+        Format::Human => context.printer.result(&render(&waste)),
+    };
+    for (run, bytes) in &runs.stale {
+        let because = format!("it began more than {} days ago", args.runs_older_than.unwrap_or(0));
+        tell(Waste { kind: "run", name: run.to_string(), bytes: Some(*bytes), because })?;
+        if args.yes {
+            remove_run(&state, run)?;
+        }
+    }
+    match engine::connect().await {
+        Ok(engine) => {
+            let owner = DockerLauncher::owner_of(&state);
+            for unused in engine.images().unused(&owner, &runs.images, runs.unsure.is_empty()).await? {
+                let (kind, name, bytes, because) = match &unused {
+                    Unused::Container { id, because } => ("container", id.clone(), None, because),
+                    Unused::Image { name, bytes, because, .. } => ("image", name.clone(), Some(*bytes), because),
+                };
+                match unused {
+                    Unused::Container { .. } => total.containers += 1,
+                    Unused::Image { .. } => total.images += 1,
+                }
+                tell(Waste { kind, name, bytes, because: because.clone() })?;
+                if args.yes {
+                    engine.images().free(&unused).await?;
+                }
+            }
+        }
+        Err(error) => total.kept.push(format!("containers and images: {error}")),
+    }
+    match format {
+        Format::Json => context.printer.json(&total)?,
+        Format::Human => context.printer.result(&summary(&total))?,
+    }
+    Ok(ExitCode::Success)
+}
+
+fn look_at_runs(state: &Path, age_min: Option<Duration>) -> Result<Runs> {
+    let mut runs = Runs { stale: Vec::new(), kept: Vec::new(), images: BTreeSet::new(), unsure: Vec::new() };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    for run in list_runs(state).map_err(found)? {
+        let dir = RunDir::find(state, run.as_str()).map_err(found)?;
+        if dir.owner().map_err(found)?.is_some() {
+            // What it has stored and not yet named is not to be told from waste.
+            runs.unsure.push(format!("run {run} is being written"));
+            continue;
+        }
+        let journal = match dir.journal() {
+            Ok(journal) => journal,
+            Err(error) => {
+                runs.unsure.push(format!("the journal of run {run} cannot be read: {error}"));
+                continue;
+            }
+        };
+        let began = journal.records.first().map_or(0, |record| u64::try_from(record.at_ms).unwrap_or(0));
+        let age = now.saturating_sub(Duration::from_millis(began));
+        if age_min.is_some_and(|least| age > least) && !journal.records.is_empty() {
+            let bytes = std::fs::metadata(dir.journal_path()).map_or(0, |metadata| metadata.len());
+            runs.stale.push((run, bytes));
+            continue;
+        }
+        for record in &journal.records {
+            if let Event::SandboxStarted { image_digest, .. } | Event::SandboxReplaced { image_digest, .. } =
+                &record.event
+            {
+                runs.images.insert(image_digest.clone());
+            }
+        }
+        runs.kept.push(dir);
+    }
+    Ok(runs)
+}
+
+fn remove_run(state: &Path, run: &RunId) -> Result<()> {
+    let dir = RunDir::find(state, run.as_str()).map_err(found)?;
+    std::fs::remove_dir_all(dir.path())
+        .map_err(|error| Error::internal(format!("cannot remove run {run}")).because(error))
+}
+
+fn render(waste: &Waste) -> String {
+    let size = waste.bytes.map(|bytes| format!(", {} KiB", bytes.div_ceil(1024))).unwrap_or_default();
+    format!("{:<10} {} {DIM}({}{size}){RESET}", waste.kind, waste.name, waste.because)
+}
+
+fn summary(total: &Total) -> String {
+    let Total { runs, containers, images, .. } = total;
+    let verb = if total.freed { "freed" } else { "would free" };
+    let mut text = format!("{BOLD}{verb} {runs} runs, {containers} containers, {images} images{RESET}");
+    for kept in &total.kept {
+        text.push_str(&format!("\n{DIM}not looked at: {kept}{RESET}"));
+    }
+    if !total.freed && runs + containers + images > 0 {
+        text.push_str(&format!("\n{DIM}`greenroom gc --yes` frees it{RESET}"));
+    }
+    text
+}
