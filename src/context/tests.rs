@@ -33,6 +33,8 @@ fn begun(window_tokens: u64) -> RunState {
         image: "python".into(),
         image_digest: "sha256:0".into(),
         hardening: json!({}),
+        runtime: None,
+        weaker: Default::default(),
         pristine: BlobId::of(b"tree"),
         files: 1,
         bytes: 1,
