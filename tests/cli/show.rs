@@ -76,7 +76,8 @@ fn json_begins_with_init_and_ends_with_result() {
       "tokens": 0,
       "turns": 1,
       "type": "result",
-      "wall_ms": 1234
+      "wall_ms": 1234,
+      "weaker": []
     }
     "#);
 }
