@@ -14,6 +14,7 @@ mod processes;
 mod proxy;
 mod resources;
 mod runner;
+mod set_up_proxy;
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::lab::Lab;
+use super::set_up_proxy::set_up_proxy;
 use super::{Case, Danger, Fault, Found, Group, ensure};
 use crate::task::Outcome;
 
@@ -93,10 +94,6 @@ fn abstract_listener(name: &str) -> Result<std::os::unix::net::UnixListener, Fau
     use std::os::linux::net::SocketAddrExt;
     let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
     Ok(std::os::unix::net::UnixListener::bind_addr(&address)?)
-}
-
-async fn set_up_proxy(_: &Lab) -> Found {
-    Err(Fault::NotRun("this build has no set-up phase with a proxy: no sandbox has any network".into()))
 }
 
 /// Leaves traces of every kind, then waits to be found.
