@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use greenroom_supervisor::protocol::DiskLimits;
@@ -114,7 +114,7 @@ fn watch(limits: &DiskLimits, channel: OwnedFd, null: RawFd) -> ! {
     if privileges::become_disk_watch().is_err() {
         sys::exit_now(1);
     }
-    let mut ledger = Ledger::open(limits);
+    let mut ledger = Ledger::open(limits, "/proc".into());
     let mut commands_run = false;
     loop {
         let mut fds = [libc::pollfd { fd: channel.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
@@ -140,6 +140,8 @@ fn watch(limits: &DiskLimits, channel: OwnedFd, null: RawFd) -> ! {
 
 struct Ledger {
     roots: Vec<PathBuf>,
+    /// Where the processes are found that may have a file open: /proc.
+    proc: PathBuf,
     /// What may lie there in all.
     limit: Usage,
     /// The same while one command runs: more where it began with more.
@@ -152,14 +154,14 @@ struct Ledger {
 }
 
 impl Ledger {
-    fn open(limits: &DiskLimits) -> Self {
+    fn open(limits: &DiskLimits, proc: PathBuf) -> Self {
         let roots: Vec<PathBuf> =
             limits.roots.iter().map(|root| PathBuf::from(std::ffi::OsStr::from_bytes(root.as_bytes()))).collect();
         let free = free(&roots);
-        let used = add_up(&roots).usage;
+        let used = add_up(&roots, &proc).usage;
         let limit = used.plus(Usage { bytes: limits.bytes_max, inodes: limits.inodes_max });
         let now = Instant::now();
-        Self { roots, limit, allowed: limit, used, free, next_alarm: now, next_calm: now + ADD_UP_EVERY }
+        Self { roots, proc, limit, allowed: limit, used, free, next_alarm: now, next_calm: now + ADD_UP_EVERY }
     }
 
     fn begin(&mut self, now: Instant) {
@@ -191,7 +193,7 @@ impl Ledger {
 
     fn add_up(&mut self, now: Instant) {
         let free = free(&self.roots);
-        let seen = add_up(&self.roots);
+        let seen = add_up(&self.roots, &self.proc);
         self.used = match seen.hidden {
             0 => seen.usage,
             _ => seen.usage.max(self.used.plus(self.free.minus(free))),
@@ -223,9 +225,9 @@ impl Seen {
     }
 }
 
-fn add_up(roots: &[PathBuf]) -> Seen {
+fn add_up(roots: &[PathBuf], proc: &Path) -> Seen {
     let mut seen = add_up_named(roots);
-    add_open_without_a_name(&mut seen, processes());
+    add_open_without_a_name(&mut seen, processes(proc));
     seen
 }
 
@@ -285,8 +287,8 @@ fn add_open_without_a_name(seen: &mut Seen, processes: impl Iterator<Item = Path
     }
 }
 
-fn processes() -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+fn processes(proc: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(proc).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_name().as_bytes().iter().all(u8::is_ascii_digit)).map(|entry| entry.path())
 }
 
@@ -311,7 +313,6 @@ fn free(roots: &[PathBuf]) -> Usage {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::io::Write;
-    use std::path::Path;
 
     use super::*;
 
@@ -321,9 +322,10 @@ mod tests {
         path
     }
 
+    /// Looks at no process: what other tests have open meanwhile is not this ledger's.
     fn ledger(root: &Path) -> Ledger {
         let roots = vec![root.to_str().unwrap().into()];
-        Ledger::open(&DiskLimits { roots, bytes_max: 4 << 20, inodes_max: 10 })
+        Ledger::open(&DiskLimits { roots, bytes_max: 4 << 20, inodes_max: 10 }, "/nowhere".into())
     }
 
     #[test]
