@@ -39,7 +39,8 @@ fn layer(file: &str) -> Layer {
         ]
         | ["snapshot", "mod" | "seen"] => Layer::Vocabulary,
         ["model" | "sandbox" | "store", "mod"] => Layer::Seam,
-        ["agent", "history" | "limits" | "notebook" | "progress" | "state" | "window"]
+        ["agent", "history" | "limits" | "notebook" | "progress" | "window"]
+        | ["agent", "state", ..]
         | ["context" | "feedback", ..] => Layer::Decider,
         ["model" | "sandbox" | "store" | "snapshot", ..] => Layer::Adapter,
         ["agent" | "tools" | "verify", ..] => Layer::Tool,

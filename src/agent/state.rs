@@ -2,6 +2,10 @@
 //!
 //! Nothing here reads a clock, a disk or a socket. Resume and replay are the same fold.
 
+mod again;
+mod answer;
+mod files;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -11,21 +15,14 @@ use super::limits;
 use super::notebook::Notebook;
 use super::progress::{Observed, Progress, Standing};
 use super::window::{Due, Room, Window, tokens_of};
-use crate::event::{Event, Limits, ModelFailure, RunOutcome, RunStatus, ToolOutcome};
+use crate::event::{Event, Limits, RunOutcome, RunStatus, ToolOutcome};
 use crate::feedback;
 use crate::id::{BlobId, CallToken, RunId};
-use crate::message::{Block, Message, ModelResponse, Role, StopReason, ToolUse};
-use crate::network::{INSTALL, Install, InstalledPackage, Manager};
+use crate::message::{Block, Message, Role, ToolUse};
+use crate::network::{INSTALL, InstalledPackage, Manager};
 use crate::shell::ShellState;
 use crate::snapshot::{SnapshotRef, TreePath};
 use crate::task::{CheckResult, Task};
-
-/// Unverified submissions after which a run ends.
-const SUBMISSIONS_MAX: u32 = 5;
-/// Turns in a row without a tool call after which a run ends.
-const IDLE_TURNS_MAX: u32 = 3;
-/// Rebuilds at a smaller size after the provider says the request is too long.
-const SHRINKS_MAX: u32 = 2;
 
 #[derive(Debug, Clone)]
 pub struct RunState {
@@ -408,69 +405,6 @@ impl RunState {
         }
     }
 
-    /// Whether a tool call is recorded as started and not as finished.
-    pub fn in_flight(&self) -> bool {
-        matches!(self.phase, Phase::InTool(_))
-    }
-
-    /// Whether a later runner has anything to do.
-    pub fn can_resume(&self) -> bool {
-        self.phase != Phase::Done || self.resume_at.is_some()
-    }
-
-    fn resume(&mut self, limits: Option<&Limits>) {
-        if let Some(limits) = limits {
-            self.limits = limits.clone();
-        }
-        // The request may have reached the provider: what it can have cost at most is spent.
-        if let Some(asked) = self.asked.take() {
-            self.input_tokens += asked.input_tokens;
-            self.output_tokens += asked.output_tokens;
-            match asked.cost_usd {
-                Some(cost) => self.cost_usd += cost,
-                None => self.cost_known = false,
-            }
-        }
-        if let Some(phase) = self.resume_at.take() {
-            self.outcome = None;
-            self.phase = phase;
-        }
-        self.stop_at_limit();
-    }
-
-    /// What was spent since stays spent; the container is not the one of this point.
-    pub(super) fn rewound_from(&mut self, later: &RunState) {
-        self.steps = later.steps;
-        self.turns = later.turns;
-        self.input_tokens = later.input_tokens;
-        self.output_tokens = later.output_tokens;
-        self.cost_usd = later.cost_usd;
-        self.cost_known = later.cost_known;
-        self.elapsed_ms = later.elapsed_ms;
-        self.limits = later.limits.clone();
-        self.asked = later.asked;
-        self.container = None;
-        if let Some(phase) = self.resume_at.take() {
-            self.phase = phase;
-        }
-        self.stop_at_limit();
-    }
-
-    /// A limit that is used up ends the run before it asks or does anything more.
-    fn stop_at_limit(&mut self) {
-        match self.phase {
-            Phase::AwaitModel | Phase::ModelAsked | Phase::Tools => self.continue_in(self.phase.clone()),
-            Phase::Created
-            | Phase::SandboxReady
-            | Phase::InTool(_)
-            | Phase::CaptureToVerify
-            | Phase::Verify
-            | Phase::CaptureToFinish(_)
-            | Phase::Finish(_)
-            | Phase::Done => {}
-        }
-    }
-
     fn before_asking(&self) -> Option<Step> {
         let room = Room::of(&self.limits, self.shrinks);
         Some(match self.window.due(room, self.turns)? {
@@ -481,25 +415,6 @@ impl RunState {
                 Step::RebuildWindow { reason, dropped_messages: self.window.leaving(&self.transcript, room) }
             }
         })
-    }
-
-    /// The files after so many steps; `None` where there is no such step, or it was made before there were snapshots.
-    pub fn snapshot_at(&self, steps: u64) -> Option<&SnapshotRef> {
-        let behind = self.snapshots.partition_point(|(at, _)| *at <= steps);
-        (steps <= self.steps).then(|| self.snapshots[..behind].last().map(|(_, snapshot)| snapshot)).flatten()
-    }
-
-    /// The newest files.
-    pub fn snapshot(&self) -> Option<&SnapshotRef> {
-        self.snapshots.last().map(|(_, snapshot)| snapshot)
-    }
-
-    fn note_snapshot(&mut self, snapshot: Option<&SnapshotRef>) {
-        let Some(snapshot) = snapshot else { return };
-        let is_same = |known: &SnapshotRef| known.root == snapshot.root && known.unstable == snapshot.unstable;
-        if !self.snapshot().is_some_and(is_same) {
-            self.snapshots.push((self.steps, snapshot.clone()));
-        }
     }
 
     /// Goes on unless a limit is used up: then the tree is captured and the run ends.
@@ -544,146 +459,9 @@ impl RunState {
         self.edits
     }
 
-    fn take_install(&mut self, install: &Install) {
-        self.image = Some(install.image.clone());
-        self.image_digest = Some(install.image_digest.clone());
-        self.container = Some(install.container.clone());
-        self.installs.push((install.manager, install.packages.clone()));
-    }
-
-    /// ` with X 1.0 (pip) installed`, or nothing: what a verdict in a clean container depends on beside the tree.
-    fn added_packages(&self) -> String {
-        const SHOWN_MAX: usize = 8;
-        let all: Vec<String> = self
-            .installs
-            .iter()
-            .flat_map(|(manager, packages)| {
-                packages.iter().map(move |p| format!("{} {} ({manager})", p.name, p.version))
-            })
-            .collect();
-        match all.len() {
-            0 => String::new(),
-            1..=SHOWN_MAX => format!(" with {} installed", all.join(", ")),
-            count => format!(" with {} and {} more packages installed", all[..SHOWN_MAX].join(", "), count - SHOWN_MAX),
-        }
-    }
-
     fn note_checks(&mut self, checks: &[CheckResult]) {
         self.findings = checks.iter().find(|check| !check.passed()).map(|check| Arc::new(check.report.clone()));
         self.last_checks = Some(checks.to_vec());
-    }
-
-    fn charge(&mut self, response: &ModelResponse, cost_usd: Option<f64>) {
-        self.input_tokens += response.usage.input_tokens.unwrap_or(0);
-        self.output_tokens += response.usage.output_tokens.unwrap_or(0);
-        match cost_usd {
-            Some(cost) => self.cost_usd += cost,
-            None => self.cost_known = false,
-        }
-    }
-
-    fn take_answer(&mut self, response: &ModelResponse) {
-        self.push(Message { role: Role::Assistant, content: response.content.clone() });
-        self.pending = response.tool_uses().cloned().collect();
-        let text = response.text();
-        match response.stop_reason {
-            StopReason::MaxTokens => {
-                // A call that was cut off may be half of what was meant, so none of the turn is executed.
-                self.refuse_pending("not executed: the answer was cut off at the output limit; send less at a time");
-                self.idle("Your answer was cut off at the output limit. Continue with smaller steps.");
-            }
-            StopReason::GaveUp => {
-                self.pending.clear();
-                self.summary = Some(text.clone());
-                if self.checks_may_pass() {
-                    self.phase = Phase::CaptureToVerify;
-                    self.submissions = SUBMISSIONS_MAX;
-                } else {
-                    let outcome = RunOutcome { status: RunStatus::Unverified, reason: first_line(&text) };
-                    self.phase = Phase::CaptureToFinish(outcome);
-                }
-            }
-            StopReason::EndTurn | StopReason::ToolUse | StopReason::Refusal => {
-                if !self.pending.is_empty() {
-                    self.idle_turns = 0;
-                    self.phase = Phase::Tools;
-                } else if self.checks_may_pass() && !text.is_empty() {
-                    self.summary = Some(text);
-                    self.phase = Phase::CaptureToVerify;
-                } else {
-                    self.idle(
-                        "The checks do not pass yet. Use the tools to go on; call `submit` when you think it is done.",
-                    );
-                }
-            }
-        }
-    }
-
-    /// Nothing says that the tree as it is would fail.
-    fn checks_may_pass(&self) -> bool {
-        self.changed_since_checks
-            || self.last_checks.as_ref().is_some_and(|checks| checks.iter().all(CheckResult::passed))
-    }
-
-    fn idle(&mut self, reminder: &str) {
-        self.idle_turns += 1;
-        if self.idle_turns >= IDLE_TURNS_MAX {
-            let reason = format!("{IDLE_TURNS_MAX} answers in a row called no tool and the checks do not pass");
-            self.close_turn(None);
-            self.phase = Phase::CaptureToFinish(RunOutcome { status: RunStatus::Unverified, reason });
-        } else {
-            self.close_turn(Some(reminder.into()));
-            self.continue_in(Phase::AwaitModel);
-        }
-    }
-
-    fn take_failure(&mut self, failure: ModelFailure, detail: &str) {
-        let end = |status| Phase::CaptureToFinish(RunOutcome { status, reason: detail.to_owned() });
-        self.resume_at = Some(Phase::AwaitModel);
-        self.phase = match failure {
-            ModelFailure::ContextOverflow if self.shrinks < SHRINKS_MAX => {
-                self.resume_at = None;
-                self.shrinks += 1;
-                Phase::AwaitModel
-            }
-            ModelFailure::Unavailable if limits::reached(self).is_some() => {
-                self.continue_in(Phase::AwaitModel);
-                return;
-            }
-            ModelFailure::Unavailable
-            | ModelFailure::Authentication
-            | ModelFailure::Quota
-            | ModelFailure::ContextOverflow
-            | ModelFailure::BadRequest => end(RunStatus::Parked),
-            ModelFailure::Invalid => end(RunStatus::Failed),
-        };
-    }
-
-    fn take_verdict(&mut self, checks: &[CheckResult]) {
-        let missing: Vec<&str> =
-            checks.iter().filter(|check| !check.passed()).map(|check| check.check.command.as_str()).collect();
-        if missing.is_empty() {
-            let reason = format!(
-                "{} of {} checks pass in a clean container{}",
-                checks.len(),
-                checks.len(),
-                self.added_packages()
-            );
-            self.phase = Phase::Finish(RunOutcome { status: RunStatus::Verified, reason });
-            return;
-        }
-        self.submissions += 1;
-        let green_before = self.last_checks.as_ref().is_some_and(|last| last.iter().all(CheckResult::passed));
-        if self.submissions >= SUBMISSIONS_MAX {
-            let reason = format!("in a clean container this does not pass: `{}`", missing.join("`, `"));
-            self.phase = Phase::Finish(RunOutcome { status: RunStatus::Unverified, reason });
-            return;
-        }
-        let told = feedback::render_verification(checks, self.baseline.as_deref(), green_before);
-        self.note_checks(checks);
-        self.changed_since_checks = false;
-        self.close_turn(Some(told));
-        self.continue_in(Phase::AwaitModel);
     }
 
     fn refuse_pending(&mut self, why: &str) {
@@ -705,8 +483,4 @@ impl RunState {
         self.window.tokens += tokens_of(&message);
         self.transcript.push(message);
     }
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or("the model had nothing more to offer").to_owned()
 }

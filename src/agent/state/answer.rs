@@ -1,0 +1,134 @@
+//! What the model's answer, its failure, and the verdict of a clean container lead to.
+
+use super::{Phase, RunState};
+use crate::agent::limits;
+use crate::event::{ModelFailure, RunOutcome, RunStatus};
+use crate::feedback;
+use crate::message::{Message, ModelResponse, Role, StopReason};
+use crate::task::CheckResult;
+
+/// Unverified submissions after which a run ends.
+const SUBMISSIONS_MAX: u32 = 5;
+/// Turns in a row without a tool call after which a run ends.
+const IDLE_TURNS_MAX: u32 = 3;
+/// Rebuilds at a smaller size after the provider says the request is too long.
+const SHRINKS_MAX: u32 = 2;
+
+impl RunState {
+    pub(super) fn charge(&mut self, response: &ModelResponse, cost_usd: Option<f64>) {
+        self.input_tokens += response.usage.input_tokens.unwrap_or(0);
+        self.output_tokens += response.usage.output_tokens.unwrap_or(0);
+        match cost_usd {
+            Some(cost) => self.cost_usd += cost,
+            None => self.cost_known = false,
+        }
+    }
+
+    pub(super) fn take_answer(&mut self, response: &ModelResponse) {
+        self.push(Message { role: Role::Assistant, content: response.content.clone() });
+        self.pending = response.tool_uses().cloned().collect();
+        let text = response.text();
+        match response.stop_reason {
+            StopReason::MaxTokens => {
+                // A call that was cut off may be half of what was meant, so none of the turn is executed.
+                self.refuse_pending("not executed: the answer was cut off at the output limit; send less at a time");
+                self.idle("Your answer was cut off at the output limit. Continue with smaller steps.");
+            }
+            StopReason::GaveUp => {
+                self.pending.clear();
+                self.summary = Some(text.clone());
+                if self.checks_may_pass() {
+                    self.phase = Phase::CaptureToVerify;
+                    self.submissions = SUBMISSIONS_MAX;
+                } else {
+                    let outcome = RunOutcome { status: RunStatus::Unverified, reason: first_line(&text) };
+                    self.phase = Phase::CaptureToFinish(outcome);
+                }
+            }
+            StopReason::EndTurn | StopReason::ToolUse | StopReason::Refusal => {
+                if !self.pending.is_empty() {
+                    self.idle_turns = 0;
+                    self.phase = Phase::Tools;
+                } else if self.checks_may_pass() && !text.is_empty() {
+                    self.summary = Some(text);
+                    self.phase = Phase::CaptureToVerify;
+                } else {
+                    self.idle(
+                        "The checks do not pass yet. Use the tools to go on; call `submit` when you think it is done.",
+                    );
+                }
+            }
+        }
+    }
+
+    /// Nothing says that the tree as it is would fail.
+    pub(super) fn checks_may_pass(&self) -> bool {
+        self.changed_since_checks
+            || self.last_checks.as_ref().is_some_and(|checks| checks.iter().all(CheckResult::passed))
+    }
+
+    pub(super) fn idle(&mut self, reminder: &str) {
+        self.idle_turns += 1;
+        if self.idle_turns >= IDLE_TURNS_MAX {
+            let reason = format!("{IDLE_TURNS_MAX} answers in a row called no tool and the checks do not pass");
+            self.close_turn(None);
+            self.phase = Phase::CaptureToFinish(RunOutcome { status: RunStatus::Unverified, reason });
+        } else {
+            self.close_turn(Some(reminder.into()));
+            self.continue_in(Phase::AwaitModel);
+        }
+    }
+
+    pub(super) fn take_failure(&mut self, failure: ModelFailure, detail: &str) {
+        let end = |status| Phase::CaptureToFinish(RunOutcome { status, reason: detail.to_owned() });
+        self.resume_at = Some(Phase::AwaitModel);
+        self.phase = match failure {
+            ModelFailure::ContextOverflow if self.shrinks < SHRINKS_MAX => {
+                self.resume_at = None;
+                self.shrinks += 1;
+                Phase::AwaitModel
+            }
+            ModelFailure::Unavailable if limits::reached(self).is_some() => {
+                self.continue_in(Phase::AwaitModel);
+                return;
+            }
+            ModelFailure::Unavailable
+            | ModelFailure::Authentication
+            | ModelFailure::Quota
+            | ModelFailure::ContextOverflow
+            | ModelFailure::BadRequest => end(RunStatus::Parked),
+            ModelFailure::Invalid => end(RunStatus::Failed),
+        };
+    }
+
+    pub(super) fn take_verdict(&mut self, checks: &[CheckResult]) {
+        let missing: Vec<&str> =
+            checks.iter().filter(|check| !check.passed()).map(|check| check.check.command.as_str()).collect();
+        if missing.is_empty() {
+            let reason = format!(
+                "{} of {} checks pass in a clean container{}",
+                checks.len(),
+                checks.len(),
+                self.added_packages()
+            );
+            self.phase = Phase::Finish(RunOutcome { status: RunStatus::Verified, reason });
+            return;
+        }
+        self.submissions += 1;
+        let green_before = self.last_checks.as_ref().is_some_and(|last| last.iter().all(CheckResult::passed));
+        if self.submissions >= SUBMISSIONS_MAX {
+            let reason = format!("in a clean container this does not pass: `{}`", missing.join("`, `"));
+            self.phase = Phase::Finish(RunOutcome { status: RunStatus::Unverified, reason });
+            return;
+        }
+        let told = feedback::render_verification(checks, self.baseline.as_deref(), green_before);
+        self.note_checks(checks);
+        self.changed_since_checks = false;
+        self.close_turn(Some(told));
+        self.continue_in(Phase::AwaitModel);
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or("the model had nothing more to offer").to_owned()
+}
