@@ -42,7 +42,8 @@ fn shorten_results(messages: &mut [Message], range: std::ops::Range<usize>, tota
             {
                 let first = content.lines().next().unwrap_or_default();
                 let first: String = first.chars().take(100).collect();
-                *content = format!("{first}\n[{} bytes left out; call the tool again to see them]", content.len());
+                *content =
+                    format!("{first}\n[{} bytes left out; call the tool again, or `recall` them]", content.len());
             }
         }
         *total = *total + tokens_of(message) - before;

@@ -111,6 +111,14 @@ enum BadLine {
     Unknown(String),
 }
 
+/// A line of a journal that was verified when it was opened, and its hash.
+pub(super) fn record_of_line(line: &[u8]) -> Option<(Record, String)> {
+    let body = line.get(..line.len().checked_sub(SEAL_BYTES)?)?;
+    let hash = std::str::from_utf8(line.get(line.len() - 66..line.len() - 2)?).ok()?;
+    let body = [body, b"}"].concat();
+    Some((serde_json::from_slice(&body).ok()?, hash.to_owned()))
+}
+
 fn open_line(line: &[u8], before: &ReadJournal) -> Result<(Record, String), BadLine> {
     let broken = |detail: &str| BadLine::Broken(detail.to_owned());
     let cut = line.len().checked_sub(SEAL_BYTES).ok_or_else(|| broken("the line is too short"))?;

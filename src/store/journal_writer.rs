@@ -58,6 +58,10 @@ impl JournalWriter {
         self.file.sync_data()
     }
 
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(super) fn head(&self) -> &str {
         &self.head
     }

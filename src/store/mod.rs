@@ -1,9 +1,11 @@
 //! The seam to durable state: an append-only journal of events and content-addressed blobs.
 
 mod blobs;
+mod index;
 mod journal;
 mod journal_writer;
 mod packs;
+mod recall;
 mod run_dir;
 mod seal;
 
@@ -11,6 +13,7 @@ use std::io;
 
 pub use blobs::Blobs;
 pub use journal::{JournalError, ReadJournal, Record, read_journal, read_valid_prefix};
+pub use recall::{Hit, Match, Question, Recalled};
 pub use run_dir::{RunDir, RunStore, StoreError, list_runs};
 
 use crate::event::Event;
@@ -32,4 +35,7 @@ pub trait Store: Send + Sync {
 
     /// The bytes, verified against their name.
     fn blob(&self, id: &BlobId) -> io::Result<Vec<u8>>;
+
+    /// What was committed so far says to the question. The same journal gives the same answer.
+    fn recall(&self, question: &Question) -> io::Result<Recalled>;
 }

@@ -6,9 +6,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::index::{Covered, Index};
 use super::journal::{GENESIS, ReadJournal};
 use super::journal_writer::JournalWriter;
-use super::{Blobs, JournalError, Store, read_journal, read_valid_prefix};
+use super::{Blobs, JournalError, Question, Recalled, Store, read_journal, read_valid_prefix};
 use crate::event::Event;
 use crate::id::{BlobId, RunId};
 
@@ -167,6 +168,7 @@ pub fn list_runs(state: &Path) -> Result<Vec<RunId>, StoreError> {
 pub struct RunStore {
     dir: RunDir,
     writer: Mutex<JournalWriter>,
+    index: Mutex<Index>,
     /// Kept open: the kernel frees the lock when the process dies, however it dies.
     _lock: File,
 }
@@ -188,7 +190,8 @@ impl RunStore {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         }
         let writer = Mutex::new(JournalWriter::new(file, 0, 0, 1, GENESIS.into()));
-        Ok(RunStore { dir, writer, _lock: lock })
+        let index = Mutex::new(Index::of_new(&dir.path, dir.blobs.clone()));
+        Ok(RunStore { dir, writer, index, _lock: lock })
     }
 
     /// A run of another state folder, by its journal. Its blobs must be here already.
@@ -238,7 +241,8 @@ impl RunStore {
         let seq = journal.records.len() as u64;
         let epoch = journal.epoch() + 1;
         let writer = JournalWriter::new(file, journal.valid_bytes, seq, epoch, journal.head().to_owned());
-        Ok((RunStore { dir, writer: Mutex::new(writer), _lock: lock }, journal))
+        let index = Mutex::new(Index::of_old(&dir.path, dir.blobs.clone()));
+        Ok((RunStore { dir, writer: Mutex::new(writer), index, _lock: lock }, journal))
     }
 
     pub fn dir(&self) -> &RunDir {
@@ -271,7 +275,12 @@ impl Store for RunStore {
         // What the event names first: a record must never be there without it.
         self.dir.blobs.sync()?;
         let now = jiff::Timestamp::now().as_millisecond();
-        self.writer.lock().expect("no writer panics while it holds the journal").append(now, event)
+        let mut writer = self.writer.lock().expect("no writer panics while it holds the journal");
+        writer.append(now, event)?;
+        let covered = Covered { bytes: writer.bytes(), head: writer.head().to_owned() };
+        drop(writer);
+        self.index.lock().expect("no reader panics while it holds the index").feed(event, covered);
+        Ok(())
     }
 
     fn put_blob(&self, bytes: &[u8]) -> io::Result<BlobId> {
@@ -288,6 +297,10 @@ impl Store for RunStore {
 
     fn blob(&self, id: &BlobId) -> io::Result<Vec<u8>> {
         self.dir.blobs.get(id)
+    }
+
+    fn recall(&self, question: &Question) -> io::Result<Recalled> {
+        self.index.lock().expect("no reader panics while it holds the index").recall(question)
     }
 }
 

@@ -12,6 +12,7 @@ mod job;
 mod list_files;
 mod plan;
 mod read_file;
+mod recall;
 mod run_checks;
 mod search;
 mod submit;
@@ -47,6 +48,7 @@ pub enum ToolCall {
     Search(search::Args),
     Plan(plan::Args),
     Hypothesis(hypothesis::Args),
+    Recall(recall::Args),
     Job(job::Args),
     RunChecks,
     /// Carried out by the driver: the run goes on in another container.
@@ -105,6 +107,7 @@ pub fn specs() -> Vec<ToolSpec> {
         search::spec(),
         plan::spec(),
         hypothesis::spec(),
+        recall::spec(),
         run_checks::spec(),
         job::spec(),
         install::spec(),
@@ -125,6 +128,7 @@ impl ToolCall {
             search::NAME => Ok(ToolCall::Search(arguments(&call.name, input)?)),
             plan::NAME => Ok(ToolCall::Plan(arguments(&call.name, input)?)),
             hypothesis::NAME => Ok(ToolCall::Hypothesis(arguments(&call.name, input)?)),
+            recall::NAME => Ok(ToolCall::Recall(arguments(&call.name, input)?)),
             job::NAME => Ok(ToolCall::Job(arguments(&call.name, input)?)),
             run_checks::NAME => arguments::<NoArguments>(&call.name, input).map(|NoArguments {}| ToolCall::RunChecks),
             install::NAME => Ok(ToolCall::Install(arguments(&call.name, input)?)),
@@ -145,6 +149,7 @@ impl ToolCall {
             | ToolCall::Search(_)
             | ToolCall::Plan(_)
             | ToolCall::Hypothesis(_)
+            | ToolCall::Recall(_)
             | ToolCall::Submit(_) => Effect::None,
             // An install under way never gets here: the state answers that nobody knows what became of it.
             ToolCall::WriteFile(_) | ToolCall::EditFile(_) | ToolCall::RunChecks | ToolCall::Install(_) => {
@@ -173,6 +178,7 @@ impl ToolCall {
             ToolCall::Search(args) => search::carry_out(args, context).await,
             ToolCall::Plan(args) => Ok(plan::carry_out(args)),
             ToolCall::Hypothesis(args) => Ok(hypothesis::carry_out(args, context.notebook)),
+            ToolCall::Recall(args) => Ok(recall::carry_out(args, context)),
             ToolCall::Job(args) => job::carry_out(args, context).await,
             ToolCall::RunChecks => run_checks::carry_out(context).await,
             ToolCall::Install(_) => Ok(install::not_allowed()),
@@ -241,7 +247,7 @@ mod tests {
     #[test]
     fn an_unknown_tool_is_answered_with_the_real_ones() {
         let told = call("rm", json!({})).expect_err("no such tool");
-        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, plan, hypothesis, run_checks, job, install, submit");
+        insta::assert_snapshot!(told, @"there is no tool `rm`; the tools are bash, read_file, write_file, edit_file, list_files, search, plan, hypothesis, recall, run_checks, job, install, submit");
     }
 
     #[test]
