@@ -65,7 +65,7 @@ impl Past {
 /// What a store error means to somebody who named a run.
 pub(super) fn found(error: StoreError) -> Error {
     let what = error.to_string();
-    match error {
+    match &error {
         StoreError::NoSuchRun(_) => Error::usage(what).hint("`greenroom runs` lists them"),
         StoreError::Ambiguous(_) => Error::usage(what).hint("give more of the id; `greenroom runs` lists them"),
         StoreError::Locked { .. } => Error::usage(what).hint("wait for it, or park it with `greenroom stop`"),
@@ -76,10 +76,18 @@ pub(super) fn found(error: StoreError) -> Error {
         }
         StoreError::Journal(_) => Error::internal(what)
             .hint("the records before the damage are intact: `greenroom export RUN --valid-prefix` saves them"),
+        StoreError::Io { source, .. } if is_of_the_disk(source.kind()) => Error::new(ExitCode::Parked, what)
+            .hint("see to the disk that holds the state folder, then try again; what is in the journal stays"),
         StoreError::Io { .. } => {
             Error::internal(what).hint("GREENROOM_HOME chooses another folder for state, cache and configuration")
         }
     }
+}
+
+/// What goes away when somebody makes room or mends the disk.
+fn is_of_the_disk(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    [StorageFull, QuotaExceeded, ReadOnlyFilesystem].contains(&kind)
 }
 
 /// A journal that could not be written by a command that does nothing else.
