@@ -5,6 +5,13 @@ use std::fmt::Write;
 use crate::{Report, TestCase, TestStatus};
 
 /// One suite with every listed test; the suite's totals are the report's, so unlisted tests count.
+///
+/// ```
+/// use greenroom_parsers::{ToolOutput, parse, to_junit};
+/// let text = b"running 1 test\ntest a::b ... ok\n\ntest result: ok. 1 passed; 0 failed; 0 ignored\n";
+/// let xml = to_junit(&parse(&ToolOutput { text, ..ToolOutput::default() }));
+/// assert!(xml.contains("<testcase classname=\"a\" name=\"b\"/>"));
+/// ```
 pub fn to_junit(report: &Report) -> String {
     let summary = &report.summary;
     let tests = summary.passed + summary.failed + summary.errors + summary.skipped + summary.xfailed + summary.xpassed;

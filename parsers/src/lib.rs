@@ -1,6 +1,10 @@
 //! Reads what compilers, linters, test runners and runtimes print: text in, a [`Report`] out.
 //!
 //! No I/O, no async, no panic on any bytes. What cannot be read is counted, never dropped or guessed.
+//!
+//! [`parse`] reads what is there as a whole, a [`Parser`] what arrives in pieces. [`to_sarif`] and [`to_junit`] write a
+//! report in other tools' formats, [`REPORT_SCHEMA`] describes its own.
+//!
 //! In reading order: `parser` feeds `clean` text into a `window`, `select` picks the lines worth a look,
 //! one of the `tools` reads them into the `sink`, `verdict` answers "did it pass?".
 #![forbid(unsafe_code)]
@@ -15,6 +19,7 @@ mod parser;
 mod peel;
 mod report;
 mod sarif;
+mod schema;
 mod select;
 mod sink;
 mod tools;
@@ -25,8 +30,15 @@ pub use junit::to_junit;
 pub use parser::Parser;
 pub use report::*;
 pub use sarif::to_sarif;
+pub use schema::REPORT_SCHEMA;
 
 /// One command's output and what is known about the command; only `text` is needed.
+///
+/// ```
+/// use greenroom_parsers::{Exit, ToolOutput};
+/// let output = ToolOutput { text: b"ok", command: Some("make check"), exit: Some(Exit::Code(0)), ..ToolOutput::default() };
+/// assert_eq!(output.tool, None);
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ToolOutput<'a> {
     pub text: &'a [u8],
@@ -46,6 +58,24 @@ pub enum Exit {
 }
 
 /// Reads a whole output. For a long one that arrives in pieces, feed a [`Parser`].
+///
+/// Pure: the same output gives the same report, on any thread. It never fails; what it could not read is in
+/// [`Report::unread_lines`].
+///
+/// ```
+/// use greenroom_parsers::{Exit, Severity, ToolOutput, Verdict, parse};
+///
+/// let text = b"src/a.c:3:5: error: 'count' undeclared (first use in this function)\n";
+/// let report = parse(&ToolOutput { text, exit: Some(Exit::Code(1)), ..ToolOutput::default() });
+///
+/// assert_eq!(report.verdict, Verdict::Error);
+/// let found = &report.diagnostics[0];
+/// assert_eq!((found.file.as_deref(), found.line, found.column), (Some("src/a.c"), Some(3), Some(5)));
+/// assert_eq!(found.severity, Some(Severity::Error));
+///
+/// // Nothing printed proves nothing.
+/// assert_eq!(parse(&ToolOutput::default()).verdict, Verdict::Unknown);
+/// ```
 pub fn parse(output: &ToolOutput<'_>) -> Report {
     /// So that the cleaned copy of a large text stays small.
     const PIECE_BYTES: usize = 1 << 20;
@@ -55,3 +85,7 @@ pub fn parse(output: &ToolOutput<'_>) -> Report {
     }
     parser.finish()
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -18,6 +18,21 @@ const ENDLESS_DOCUMENTS_MAX: u32 = 16;
 const LINE_BYTES_MAX: usize = document::DOCUMENT_BYTES_MAX;
 
 /// Reads one command's output as it arrives.
+///
+/// Memory is bounded, however long the output is: about twice the longest document it may have to keep whole (24 MiB),
+/// and lists with caps, whose overflow [`Report::unlisted`] counts.
+///
+/// ```
+/// use greenroom_parsers::{Exit, Parser, Verdict};
+///
+/// let mut parser = Parser::new(None, Some("cargo test"), None);
+/// for piece in ["running 1 test\ntest a ... o", "k\n\ntest result: ok. 1 passed; 0 failed; ", "0 ignored\n"] {
+///     parser.feed(piece.as_bytes());
+/// }
+/// parser.set_exit(Exit::Code(0));
+/// let report = parser.finish();
+/// assert_eq!((report.verdict, report.summary.passed), (Verdict::Passed, 1));
+/// ```
 pub struct Parser {
     exit: Option<Exit>,
     sink: Sink,
@@ -44,6 +59,7 @@ pub struct Parser {
 }
 
 impl Parser {
+    /// What is known of the command: none of it is needed, see [`ToolOutput`](crate::ToolOutput).
     pub fn new(tool: Option<&str>, command: Option<&str>, exit: Option<Exit>) -> Self {
         Self {
             exit,

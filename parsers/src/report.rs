@@ -11,6 +11,7 @@ pub const SCHEMA: u32 = 1;
 
 /// Everything understood of one command's output. Never an error: what was not understood is counted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     pub schema: u32,
     /// Names of the parsers that recognised something, in order of first appearance.
@@ -37,6 +38,7 @@ pub struct Report {
 
 /// The answer to "did it pass?", never inferred from an empty parse.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Positive evidence that the tool ran, nothing failed, and the exit status (if known) agrees.
@@ -53,6 +55,7 @@ pub enum Verdict {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     Error,
@@ -64,6 +67,7 @@ pub enum Severity {
 
 /// One finding of a compiler, linter or interpreter.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Diagnostic {
     /// The tool that printed it: `rustc`, `gcc`, `tsc`, `python` …
     pub source: String,
@@ -90,6 +94,7 @@ pub struct Diagnostic {
 
 /// A change the tool itself proposes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Suggestion {
     pub message: String,
     pub applicability: Applicability,
@@ -99,6 +104,7 @@ pub struct Suggestion {
 
 /// rustc's scale (`rustc_lint_defs::Applicability`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Applicability {
     /// The tool is sure: applying it keeps or restores the meaning.
@@ -111,6 +117,7 @@ pub enum Applicability {
 
 /// One edit of a suggestion, as exactly as the tool stated it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Edit {
     /// Replace a span; empty span inserts, empty replacement deletes.
@@ -126,6 +133,7 @@ pub enum Edit {
 
 /// One test as the runner names it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TestCase {
     /// What the runner accepts to run this test alone, where it prints enough to tell.
     pub id: String,
@@ -139,6 +147,7 @@ pub struct TestCase {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TestStatus {
     Passed,
@@ -154,6 +163,7 @@ pub enum TestStatus {
 
 /// A stack trace. `frames` innermost first, whatever order the tool printed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Trace {
     pub language: String,
     pub exception: Option<String>,
@@ -165,6 +175,7 @@ pub struct Trace {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Frame {
     pub function: Option<String>,
     pub file: Option<String>,
@@ -172,6 +183,7 @@ pub struct Frame {
     pub column: Option<u32>,
     /// Name to printed value, in the tool's order, each cut at 120 characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "locals")]
+    #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, String>"))]
     pub locals: Vec<(String, String)>,
     /// The source line as printed beside the frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,6 +192,7 @@ pub struct Frame {
 
 /// How much of something was executed, as the tool measured it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Metric {
     /// The tool that printed it: `coverage.py`, `lcov`, `jacoco` …
     pub source: String,
@@ -197,6 +210,7 @@ pub struct Metric {
 
 /// What was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MetricKind {
     Lines,
@@ -213,6 +227,7 @@ pub enum MetricKind {
 
 /// Counts as parsed, and beside them as the tool printed them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     pub passed: u64,
     pub failed: u64,
@@ -230,6 +245,7 @@ pub struct Summary {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PrintedCounts {
     pub passed: Option<u64>,
     pub failed: Option<u64>,

@@ -5,6 +5,13 @@ use serde_json::{Value, json};
 use crate::{Diagnostic, Edit, Report, Severity};
 
 /// The SARIF log of a report's diagnostics. Items beyond the report's caps are not in it; `unlisted` says how many.
+///
+/// ```
+/// use greenroom_parsers::{ToolOutput, parse, to_sarif};
+/// let text = b"app.ts(3,7): error TS2304: Cannot find name 'x'.\n";
+/// let log = to_sarif(&parse(&ToolOutput { text, ..ToolOutput::default() }));
+/// assert_eq!(log["runs"][0]["results"][0]["ruleId"], "TS2304");
+/// ```
 pub fn to_sarif(report: &Report) -> Value {
     let mut sources: Vec<&str> = Vec::new();
     for diagnostic in &report.diagnostics {

@@ -40,6 +40,9 @@ pub struct ParseArgs {
     /// Read many: each input line is {"id", "tool"?, "command"?, "exit_code"?, "output"}, each output line {"id", "report"}
     #[arg(long, conflicts_with_all = ["tool", "command", "exit_code"])]
     jsonl: bool,
+    /// Print the JSON Schema of the report that --json prints, and read nothing
+    #[arg(long, exclusive = true)]
+    schema: bool,
     /// The file with the output; `-`, or nothing where something is piped in, reads stdin
     #[arg(value_name = "FILE|-")]
     file: Option<PathBuf>,
@@ -50,6 +53,10 @@ const LINE_BYTES_MAX: u64 = 1 << 30;
 const PIECE_BYTES: usize = 1 << 18;
 
 pub async fn run(args: ParseArgs, context: &mut Context) -> Result<ExitCode> {
+    if args.schema {
+        context.printer.verbatim(greenroom_parsers::REPORT_SCHEMA.as_bytes())?;
+        return Ok(ExitCode::Success);
+    }
     let file = named(args.file.clone())?;
     let mut input = open(&file)?;
     if args.jsonl {

@@ -28,6 +28,12 @@ fn json_is_the_report_on_one_line() {
 }
 
 #[test]
+fn the_schema_is_printed_without_reading_anything() {
+    let finished = TestEnvironment::new().greenroom(&["parse", "--schema"]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (0, greenroom_parsers::REPORT_SCHEMA), "{finished}");
+}
+
+#[test]
 fn sarif_and_junit_name_the_finding() {
     let environment = TestEnvironment::new();
     environment.write("log.txt", RUSTC);
