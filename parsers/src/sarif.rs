@@ -105,6 +105,9 @@ fn location(diagnostic: &Diagnostic) -> Option<Value> {
 /// Only edits that name their span exactly have a place in SARIF.
 fn change(edit: &Edit) -> Option<Value> {
     let (file, deleted, inserted) = match edit {
+        Edit::Replace { line: 0, .. } | Edit::Replace { column: 0, .. } | Edit::DeleteLines { first: 0, .. } => {
+            return None;
+        }
         Edit::Replace { file, line, column, end_line, end_column, replacement } => (
             file,
             json!({"startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column}),

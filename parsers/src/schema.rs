@@ -84,12 +84,40 @@ mod tests {
                     let names = rule.as_array().cloned().unwrap_or_else(|| vec![rule.clone()]);
                     if names.iter().any(|name| is_a(name.as_str().unwrap(), value)) { None } else { no("wrong type") }
                 }
-                "const" => if rule == value { None } else { no("not the constant") },
-                "enum" => if rule.as_array().unwrap().contains(value) { None } else { no("not in the list") },
-                "minimum" => if value.is_null() || value.as_f64() >= rule.as_f64() { None } else { no("too small") },
-                "maximum" => if value.is_null() || value.as_f64() <= rule.as_f64() { None } else { no("too large") },
+                "const" => {
+                    if rule == value {
+                        None
+                    } else {
+                        no("not the constant")
+                    }
+                }
+                "enum" => {
+                    if rule.as_array().unwrap().contains(value) {
+                        None
+                    } else {
+                        no("not in the list")
+                    }
+                }
+                "minimum" => {
+                    if value.is_null() || value.as_f64() >= rule.as_f64() {
+                        None
+                    } else {
+                        no("too small")
+                    }
+                }
+                "maximum" => {
+                    if value.is_null() || value.as_f64() <= rule.as_f64() {
+                        None
+                    } else {
+                        no("too large")
+                    }
+                }
                 "minItems" | "maxItems" => {
-                    if value.as_array().unwrap().len() as u64 == rule.as_u64().unwrap() { None } else { no("length") }
+                    if value.as_array().unwrap().len() as u64 == rule.as_u64().unwrap() {
+                        None
+                    } else {
+                        no("length")
+                    }
                 }
                 "anyOf" | "oneOf" => {
                     let fits = rule.as_array().unwrap().iter().any(|rule| misfit(root, rule, value, at).is_none());
@@ -107,9 +135,9 @@ mod tests {
                         None => no(&format!("{name} is unknown")),
                     })
                 }),
-                "additionalProperties" => value
-                    .as_object()
-                    .and_then(|object| object.values().find_map(|value| misfit(root, rule, value, at))),
+                "additionalProperties" => {
+                    value.as_object().and_then(|object| object.values().find_map(|value| misfit(root, rule, value, at)))
+                }
                 "items" => value
                     .as_array()
                     .and_then(|items| items.iter().find_map(|value| misfit(root, rule, value, &format!("{at}[]")))),
