@@ -141,7 +141,7 @@ impl NoteKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum WriterOutcome {
-    /// There is no writer: the model in use has no words of its own.
+    /// There is no writer, or it has not answered yet.
     Absent,
     /// `dropped` lines said something that stands nowhere in what the writer was shown.
     Wrote {

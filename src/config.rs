@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::cli::values;
 use crate::error::{Error, Result};
-use crate::event::Limits;
+use crate::event::{Limits, Mark};
 use crate::sandbox::ResourceLimits;
 use crate::sandbox::proxy::Entry;
 
@@ -58,6 +58,9 @@ pub struct FileConfig {
     pub time_max: Option<TypedDuration>,
     pub check_timeout: Option<TypedDuration>,
     pub command_timeout: Option<TypedDuration>,
+    pub writer_model: Option<String>,
+    pub context_tokens: Option<u64>,
+    pub checkpoint_at: Option<TypedMarks>,
     /// What every command in a sandbox gets as environment, beside the image's own.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -106,6 +109,18 @@ impl TryFrom<String> for TypedDuration {
     }
 }
 
+/// `"20,45,70"` in the file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TypedMarks(pub Vec<Mark>);
+
+impl TryFrom<String> for TypedMarks {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        values::marks(&text).map(TypedMarks)
+    }
+}
+
 /// `"4g"` in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
@@ -141,6 +156,9 @@ impl FileConfig {
         for name in self.env.keys() {
             values::variable(&format!("{name}="))?;
         }
+        if let Some(tokens) = self.context_tokens.filter(|tokens| *tokens < values::CONTEXT_TOKENS_MIN) {
+            return Err(format!("`context_tokens` is {tokens}, less than {}", values::CONTEXT_TOKENS_MIN));
+        }
         match (self.cost_usd_max, self.sandbox.cpus) {
             (Some(cost), _) if !(cost.is_finite() && cost > 0.0) => Err("`cost_usd_max` must be more than 0".into()),
             (_, Some(cpus)) if !(0.05..=1024.0).contains(&cpus) => Err("`sandbox.cpus` must be at least 0.05".into()),
@@ -158,6 +176,9 @@ pub struct Typed {
     pub tokens_max: Option<u64>,
     pub cost_usd_max: Option<f64>,
     pub time_max: Option<Duration>,
+    pub writer_model: Option<String>,
+    pub context_tokens: Option<u64>,
+    pub checkpoint_at: Option<Vec<Mark>>,
     pub env: Vec<(String, String)>,
 }
 
@@ -170,6 +191,8 @@ pub struct RunConfig {
     pub origin: Option<String>,
     /// `None`: what the environment's keys suggest.
     pub model: Option<String>,
+    /// `None`: the run's own, where that has words; `none`: nobody.
+    pub writer_model: Option<String>,
     /// `None`: what the repository's manifests suggest.
     pub image: Option<String>,
     pub limits: Limits,
@@ -195,7 +218,8 @@ impl RunConfig {
             wall_time_max_ms: typed.time_max.or(file.time_max.map(|time| time.0)).map(milliseconds),
             check_timeout_ms: file.check_timeout.map_or(defaults.check_timeout_ms, |time| milliseconds(time.0)),
             command_timeout_ms: file.command_timeout.map_or(defaults.command_timeout_ms, |time| milliseconds(time.0)),
-            ..defaults
+            context_tokens_max: typed.context_tokens.or(file.context_tokens).unwrap_or(defaults.context_tokens_max),
+            checkpoint_at: typed.checkpoint_at.or(file.checkpoint_at.map(|marks| marks.0)).unwrap_or_default(),
         };
         let mut env: BTreeMap<String, String> = file.env;
         env.extend(typed.env);
@@ -203,6 +227,7 @@ impl RunConfig {
             repo,
             origin: None,
             model: typed.model.or(file.model),
+            writer_model: typed.writer_model.or(file.writer_model),
             image: typed.image.or(file.image),
             limits,
             resources: resources(&file.sandbox),

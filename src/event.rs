@@ -3,10 +3,10 @@
 use greenroom_parsers::Report;
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, WriterOutcome};
 use crate::id::{BlobId, CallToken, RunId};
 use crate::ledger::{HypothesisNote, PlanItem};
-use crate::message::{ModelResponse, ToolUse};
+use crate::message::{ModelResponse, ToolUse, Usage};
 use crate::network::{Install, ProxyRecord};
 use crate::shell::ShellState;
 use crate::snapshot::{SnapshotRef, TreePath};
@@ -116,6 +116,33 @@ pub enum Event {
     CheckpointWritten {
         checkpoint: Box<Checkpoint>,
     },
+    /// Committed before the writer is asked, so that a crash cannot hide a charge.
+    WriterAsked {
+        /// The newest version then.
+        version: u32,
+        estimated_input_tokens: u64,
+        output_tokens_max: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost_usd_max: Option<f64>,
+        /// Messages of the window that it is shown; what follows is for the next time.
+        shown_messages: u64,
+    },
+    /// What came of it. The loop went on meanwhile.
+    WriterFinished {
+        outcome: WriterOutcome,
+        /// The newest version with the notes amended; `None` where the notes before stand.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checkpoint: Option<Box<Checkpoint>>,
+        usage: Usage,
+        cost_usd: Option<f64>,
+        elapsed_ms: u64,
+    },
+    /// A person's words while the run goes on, for the next turn.
+    Said {
+        /// Under which it lay in the inbox: it is delivered once.
+        id: String,
+        text: String,
+    },
     /// The window begins anew with the newest checkpoint and the turns that stay.
     WindowRebuilt {
         version: u32,
@@ -213,6 +240,9 @@ impl Event {
             | Event::ToolCallStarted { .. }
             | Event::Finished { .. }
             | Event::CheckpointWritten { .. }
+            | Event::WriterAsked { .. }
+            | Event::WriterFinished { .. }
+            | Event::Said { .. }
             | Event::WindowRebuilt { .. }
             | Event::Resumed { .. }
             | Event::SandboxReplaced { .. }
@@ -299,6 +329,18 @@ pub struct Limits {
     pub command_timeout_ms: u64,
     /// A request is never estimated longer than this.
     pub context_tokens_max: u64,
+    /// Where checkpoints are written; empty: where they are by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoint_at: Vec<Mark>,
+}
+
+/// How full the window is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// Of what a request may hold.
+    Percent(u64),
+    Tokens(u64),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -329,6 +371,7 @@ impl Default for Limits {
             check_timeout_ms: 10 * 60 * 1000,
             command_timeout_ms: 2 * 60 * 1000,
             context_tokens_max: 100_000,
+            checkpoint_at: Vec::new(),
         }
     }
 }

@@ -49,10 +49,12 @@ pub enum Failpoint {
     SandboxLost,
     RewindBefore,
     ForkCopied,
+    /// A person's words are committed and still lie in the inbox.
+    LetterCommitted,
 }
 
 impl Failpoint {
-    pub const ALL: [Failpoint; 23] = [
+    pub const ALL: [Failpoint; 24] = [
         Failpoint::BlobWritten,
         Failpoint::BlobSynced,
         Failpoint::BlobRenamed,
@@ -76,6 +78,7 @@ impl Failpoint {
         Failpoint::SandboxLost,
         Failpoint::RewindBefore,
         Failpoint::ForkCopied,
+        Failpoint::LetterCommitted,
     ];
 
     pub fn name(self) -> &'static str {
@@ -103,6 +106,7 @@ impl Failpoint {
             Failpoint::SandboxLost => "sandbox_lost",
             Failpoint::RewindBefore => "rewind_before",
             Failpoint::ForkCopied => "fork_copied",
+            Failpoint::LetterCommitted => "letter_committed",
         }
     }
 }

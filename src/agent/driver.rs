@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::capture::capture;
 use super::install::network_events;
+use super::notes::Underway;
 use super::snapshots::Snapshots;
 use super::{RunState, Step};
 use crate::context;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     pub launcher: Arc<dyn Launcher>,
     pub model: Arc<dyn Model>,
+    /// Keeps the notes of checkpoints; `None`: they hold what the runner knows and no more.
+    pub writer: Option<Arc<dyn Model>>,
     pub spec: SandboxSpec,
     /// Which owner of the run this process is, counted from 1.
     pub epoch: u32,
@@ -133,6 +136,7 @@ pub(super) struct Run<'a> {
     /// What is known of the sandbox's files.
     pub(super) snapshots: Snapshots,
     pub(super) observer: &'a mut dyn Observer,
+    pub(super) writer: Option<Underway>,
     /// By this process.
     began: Instant,
     /// By earlier ones.
@@ -153,6 +157,7 @@ impl<'a> Run<'a> {
             sandbox: None,
             snapshots: Snapshots::default(),
             observer,
+            writer: None,
             began: Instant::now(),
             spent_before,
             reattached: 0,
@@ -178,6 +183,9 @@ impl<'a> Run<'a> {
 
     async fn until_done(&mut self, stop: &CancellationToken) -> Result<()> {
         loop {
+            if let Err(failure) = self.hear_writer().await {
+                return Err(failed(failure));
+            }
             let step = self.state.next();
             if step == Step::Done {
                 return Ok(());
@@ -217,7 +225,8 @@ impl<'a> Run<'a> {
             Step::CallTool { token, call } => self.call_tool(token, call).await,
             Step::WriteCheckpoint => {
                 let checkpoint = Box::new(context::checkpoint(&self.state));
-                self.commit(Event::CheckpointWritten { checkpoint })
+                self.commit(Event::CheckpointWritten { checkpoint })?;
+                self.ask_writer()
             }
             Step::RebuildWindow { reason, dropped_messages } => {
                 let version = self.state.window.newest.as_ref().map_or(0, |newest| newest.version);
@@ -295,7 +304,20 @@ impl<'a> Run<'a> {
         self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms: millis(began.elapsed()), snapshot })
     }
 
+    /// What a person said meanwhile. A message that is committed and still there was left by a runner that died.
+    fn read_inbox(&mut self) -> Result<(), ToolFailure> {
+        for letter in self.parts.store.inbox()? {
+            if !self.state.said.contains(&letter.id) {
+                self.commit(Event::Said { id: letter.id.clone(), text: letter.text })?;
+            }
+            failpoint::hit(Failpoint::LetterCommitted)?;
+            self.parts.store.letter_read(&letter.id)?;
+        }
+        Ok(())
+    }
+
     async fn call_model(&mut self, turn: u64) -> Result<(), ToolFailure> {
+        self.read_inbox()?;
         let request = context::build(&self.state, tools::specs());
         let estimated_input_tokens = context::estimated_tokens(&request);
         let most = Usage {
@@ -437,7 +459,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn time_left(&self) -> Option<Duration> {
+    pub(super) fn time_left(&self) -> Option<Duration> {
         let max = self.state.limits.wall_time_max_ms?;
         Some(Duration::from_millis(max).saturating_sub(self.elapsed()).max(Duration::from_secs(1)))
     }

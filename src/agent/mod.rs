@@ -8,6 +8,7 @@ mod history_tests;
 mod install;
 mod limits;
 pub mod notebook;
+mod notes;
 pub mod progress;
 mod recovery;
 pub mod snapshots;

@@ -5,12 +5,15 @@
 mod again;
 mod answer;
 mod files;
+mod said;
+mod writer;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use greenroom_parsers::Report;
 
+pub(super) use self::writer::Writer;
 use super::limits;
 use super::notebook::Notebook;
 use super::progress::{Observed, Progress, Standing};
@@ -81,6 +84,12 @@ pub struct RunState {
     /// What the runner itself remembers for its checkpoints.
     pub notebook: Notebook,
     pub window: Window,
+    pub writer: Writer,
+    /// Of the input, as the provider counts them.
+    pub cache_read_tokens: u64,
+    pub cache_write_tokens: u64,
+    /// What lay in the inbox and was delivered.
+    pub said: BTreeSet<String>,
     pub progress: Progress,
     pub outcome: Option<RunOutcome>,
     phase: Phase,
@@ -204,6 +213,10 @@ impl RunState {
             shrinks: 0,
             notebook: Notebook::default(),
             window: Window::default(),
+            writer: Writer::default(),
+            cache_read_tokens: 0,
+            cache_write_tokens: 0,
+            said: BTreeSet::new(),
             progress: Progress::default(),
             outcome: None,
             phase: Phase::Created,
@@ -356,10 +369,23 @@ impl RunState {
                 let room = Room::of(&self.limits, self.shrinks);
                 self.window.checkpoint((**checkpoint).clone(), room);
             }
+            Event::WriterAsked { estimated_input_tokens, output_tokens_max, cost_usd_max, shown_messages, .. } => {
+                let asked = Asked {
+                    input_tokens: *estimated_input_tokens,
+                    output_tokens: u64::from(*output_tokens_max),
+                    cost_usd: *cost_usd_max,
+                };
+                self.writer.ask(asked, *shown_messages as usize);
+            }
+            Event::WriterFinished { checkpoint, usage, cost_usd, .. } => {
+                self.take_notes(checkpoint.as_deref(), *usage, *cost_usd);
+            }
+            Event::Said { id, text } => self.take_said(id, text),
             Event::WindowRebuilt { dropped_messages, .. } => {
                 let dropped = (*dropped_messages as usize).min(self.transcript.len());
                 self.transcript.drain(..dropped);
-                self.window.rebuilt(&self.transcript);
+                self.window.rebuilt(&self.transcript, dropped);
+                self.writer.window_rebuilt(dropped);
                 self.progress.window_rebuilt();
             }
             Event::TreeCaptured { tree, patch, files_changed, workspace, .. } => {
@@ -389,6 +415,7 @@ impl RunState {
             }
             Event::Finished { outcome, elapsed_ms } => {
                 self.elapsed_ms = self.elapsed_ms.max(*elapsed_ms);
+                self.lose_writer();
                 let stopped = std::mem::replace(&mut self.phase, Phase::Done);
                 match outcome.status {
                     RunStatus::Parked | RunStatus::Failed if self.resume_at.is_none() => self.resume_at = Some(stopped),

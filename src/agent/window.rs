@@ -4,11 +4,14 @@
 use std::sync::Arc;
 
 use crate::checkpoint::Checkpoint;
-use crate::event::Limits;
+use crate::event::{Limits, Mark};
 use crate::message::{Block, Message, Role};
 
-/// Of the usable window: where a checkpoint is written. The last one leaves its writer time before the rebuild.
-const MARKS_PERCENT: [u64; 4] = [20, 45, 70, 85];
+/// Of the usable window: where a checkpoint is written.
+const MARKS: [Mark; 3] = [Mark::Percent(20), Mark::Percent(45), Mark::Percent(70)];
+/// One more, which leaves its writer time before the rebuild.
+const LAST_MARK: Mark = Mark::Percent(85);
+pub const MARKS_MAX: usize = 8;
 const REBUILD_PERCENT: u64 = 95;
 /// The most a rebuilt window holds.
 const REBUILT_TOKENS_MAX: u64 = 65_000;
@@ -38,6 +41,8 @@ pub struct Window {
     counted_per_mille: u64,
     /// Passed since the last rebuild.
     marks: usize,
+    /// Messages of the window that the writer of notes has been shown.
+    noted: usize,
     /// The newest version.
     pub newest: Option<Arc<Checkpoint>>,
     /// What the present window was rebuilt from; `None` while it is the first.
@@ -63,6 +68,8 @@ pub struct Room {
     /// A rebuilt window: opening and recent turns.
     pub rebuilt: u64,
     pub recent: u64,
+    /// Where checkpoints are due, in tokens, lowest first.
+    marks: [u64; MARKS_MAX + 1],
 }
 
 impl Room {
@@ -72,7 +79,16 @@ impl Room {
         let answer = (window * ANSWER_PERCENT / 100).min(ANSWER_TOKENS_MAX);
         let request = window - answer;
         let rebuilt = (request * REBUILT_PERCENT / 100).min(REBUILT_TOKENS_MAX);
-        Room { answer, request, rebuilt, recent: rebuilt * RECENT_PERCENT / 100 }
+        let mut marks = [u64::MAX; MARKS_MAX + 1];
+        let asked = if limits.checkpoint_at.is_empty() { &MARKS[..] } else { &limits.checkpoint_at[..] };
+        for (place, mark) in marks.iter_mut().zip(asked.iter().take(MARKS_MAX).chain([&LAST_MARK])) {
+            *place = match *mark {
+                Mark::Percent(percent) => (request * percent).div_ceil(100),
+                Mark::Tokens(tokens) => tokens,
+            };
+        }
+        marks.sort_unstable();
+        Room { answer, request, rebuilt, recent: rebuilt * RECENT_PERCENT / 100, marks }
     }
 }
 
@@ -80,16 +96,16 @@ impl Window {
     /// What must happen before the request after `turn`.
     pub fn due(&self, room: Room, turn: u64) -> Option<Due> {
         let covered = self.newest.as_ref().is_some_and(|newest| newest.turn == turn);
-        let percent = self.percent(room);
-        if self.wanted.is_some() || percent >= REBUILD_PERCENT {
+        let tokens = self.counted(self.tokens + self.fixed);
+        if self.wanted.is_some() || 100 * tokens / room.request.max(1) >= REBUILD_PERCENT {
             return Some(if covered { Due::Rebuild } else { Due::Checkpoint });
         }
-        let passed = MARKS_PERCENT.iter().filter(|&&mark| percent >= mark).count();
-        (passed > self.marks && !covered).then_some(Due::Checkpoint)
+        (self.passed(room) > self.marks && !covered).then_some(Due::Checkpoint)
     }
 
-    fn percent(&self, room: Room) -> u64 {
-        100 * self.counted(self.tokens + self.fixed) / room.request.max(1)
+    fn passed(&self, room: Room) -> usize {
+        let tokens = self.counted(self.tokens + self.fixed);
+        room.marks.iter().filter(|&&mark| tokens >= mark).count()
     }
 
     /// An estimate as the provider would count it.
@@ -116,9 +132,22 @@ impl Window {
     }
 
     pub(super) fn checkpoint(&mut self, checkpoint: Checkpoint, room: Room) {
-        let percent = self.percent(room);
-        self.marks = MARKS_PERCENT.iter().filter(|&&mark| percent >= mark).count();
+        self.marks = self.passed(room);
         self.newest = Some(Arc::new(checkpoint));
+    }
+
+    /// The same facts with other notes.
+    pub(super) fn amended(&mut self, checkpoint: Checkpoint) {
+        self.newest = Some(Arc::new(checkpoint));
+    }
+
+    /// What the writer of notes has not been shown yet.
+    pub fn unnoted<'a>(&self, transcript: &'a [Message]) -> &'a [Message] {
+        &transcript[self.noted.min(transcript.len())..]
+    }
+
+    pub(super) fn noted_until(&mut self, messages: usize) {
+        self.noted = messages;
     }
 
     /// How many messages leave at a rebuild: all but the newest whole turns that fit into `room.recent`. Where a fresh
@@ -142,7 +171,9 @@ impl Window {
         transcript.len() - keep
     }
 
-    pub(super) fn rebuilt(&mut self, transcript: &[Message]) {
+    /// `transcript` is what stays of it; `dropped` messages before that left.
+    pub(super) fn rebuilt(&mut self, transcript: &[Message], dropped: usize) {
+        self.noted = self.noted.saturating_sub(dropped);
         self.tokens = transcript.iter().map(tokens_of).sum();
         self.opened_with = self.newest.clone();
         self.marks = 0;
@@ -243,7 +274,7 @@ mod tests {
         let room = Room { recent: 5_000, ..room(100_000) };
         let leaving = window.leaving(&transcript, room);
         transcript.drain(..leaving);
-        window.rebuilt(&transcript);
+        window.rebuilt(&transcript, leaving);
         assert_eq!((leaving, transcript.len(), transcript[0].role), (92, 8, Role::Assistant));
         assert!(window.tokens <= 5_000);
     }

@@ -94,6 +94,15 @@ pub(super) fn model(id: Option<&str>) -> Result<Arc<dyn Model>> {
     Ok(Arc::from(model))
 }
 
+/// Who keeps the notes of a run: the model that was named, or the run's own where it has words.
+pub(super) fn writer(named: Option<&str>, run: &Arc<dyn Model>) -> Result<Option<Arc<dyn Model>>> {
+    match named {
+        Some("none") => Ok(None),
+        Some(id) => model(Some(id)).map(Some),
+        None => Ok(run.writes().then(|| run.clone())),
+    }
+}
+
 /// A model that plays a recorded cure.
 pub(super) fn scripted(script: &Path) -> Result<Arc<dyn Model>> {
     model(Some(&format!("scripted:{}", script.display())))

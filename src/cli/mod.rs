@@ -26,6 +26,7 @@ pub mod resume;
 pub mod rewind;
 pub mod run;
 pub mod runs;
+pub mod say;
 mod set_up;
 pub mod show;
 pub mod stop;
@@ -71,6 +72,7 @@ pub enum Command {
     Rewind(rewind::RewindArgs),
     Fork(fork::ForkArgs),
     Stop(stop::StopArgs),
+    Say(say::SayArgs),
     Exec(exec::ExecArgs),
     Parse(parse::ParseArgs),
     Runs(runs::RunsArgs),
@@ -107,6 +109,7 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCod
         Command::Rewind(args) => rewind::run(args, context).await,
         Command::Fork(args) => fork::run(args, context).await,
         Command::Stop(args) => stop::run(args, context).await,
+        Command::Say(args) => say::run(args, context).await,
         Command::Exec(args) => exec::run(args, context).await,
         Command::Parse(args) => parse::run(args, context).await,
         Command::Runs(args) => runs::run(args, context).await,

@@ -23,6 +23,9 @@ pub(super) struct Plan {
     pub(super) data: Option<PathBuf>,
     /// As it was resolved; keys are looked up anew.
     pub(super) model: String,
+    /// `none`: nobody; `None`: the run's own model, where that has words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) writer_model: Option<String>,
     /// Commands that were run before, as root, with a reduced network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) setup: Vec<String>,

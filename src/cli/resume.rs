@@ -85,6 +85,7 @@ async fn attempt(
     let plan = plan_of(&state, &journal.records)?;
     let pristine = pristine(&store, &state)?;
     let model = engine::model(Some(&plan.model))?;
+    let writer = engine::writer(plan.writer_model.as_deref(), &model)?;
     let engine = interrupt.or_stop(engine::connect()).await?;
     // Confined as it began: another runtime would be another sandbox.
     let engine = engine.confined(plan.runtime.clone(), plan.weaker.clone())?;
@@ -97,6 +98,7 @@ async fn attempt(
         store: store.clone(),
         launcher: engine.launcher(&paths.state).await,
         model,
+        writer,
         spec,
         epoch: store.epoch(),
         pristine: Arc::new(pristine),
@@ -202,6 +204,7 @@ async fn installer(
         repo: PathBuf::from(&state.repo),
         origin: state.repo.contains("://").then(|| state.repo.clone()),
         model: None,
+        writer_model: None,
         image: None,
         limits: state.limits.clone(),
         resources: plan.resources,

@@ -17,7 +17,7 @@ use super::{Context, Format, FormatArgs, engine, found, prepare, set_up, values}
 use crate::agent::{self, Parts, RunState, Settings};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
-use crate::event::{Limits, RunStatus};
+use crate::event::{Limits, Mark, RunStatus};
 use crate::id::{BlobId, RunId};
 use crate::model::Model;
 use crate::network::Traffic;
@@ -27,6 +27,9 @@ use crate::output::summary;
 use crate::sandbox::{Installer, supervisor_hash};
 use crate::store::{RunStore, Store};
 use crate::task::Task;
+
+/// clap takes a list for a flag that repeats; this one is written in one word.
+type MarkList = Vec<Mark>;
 
 /// Run an agent on a copy of a repository, in a container, until its checks pass in a clean one
 #[derive(Debug, Args)]
@@ -51,6 +54,9 @@ pub struct RunArgs {
     /// PROVIDER/MODEL, `autofix`, or `scripted:FILE`. Without it: what the keys in the environment suggest, else autofix
     #[arg(long, value_name = "ID", env = "GREENROOM_MODEL", hide_env_values = true)]
     model: Option<String>,
+    /// The model that keeps the notes of checkpoints, or `none`. Without it: the run's own, where that has words
+    #[arg(long, value_name = "ID", env = "GREENROOM_WRITER_MODEL", hide_env_values = true)]
+    writer_model: Option<String>,
     /// Tool calls at most
     #[arg(long, value_name = "N", env = "GREENROOM_STEPS", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
@@ -66,6 +72,12 @@ pub struct RunArgs {
     /// Time one check may take
     #[arg(long, value_name = "T", env = "GREENROOM_CHECK_TIMEOUT", value_parser = values::duration)]
     check_timeout: Option<Duration>,
+    /// Tokens that a request and its answer may take together. Without it: 100,000, or less for a small model
+    #[arg(long, value_name = "N", env = "GREENROOM_CONTEXT_TOKENS", value_parser = clap::value_parser!(u64).range(values::CONTEXT_TOKENS_MIN..))]
+    context_tokens: Option<u64>,
+    /// Where checkpoints are written: percent of what a request may hold, or tokens, as in 20,45,70 or 10k,30k
+    #[arg(long, value_name = "LIST", env = "GREENROOM_CHECKPOINT_AT", value_parser = values::marks)]
+    checkpoint_at: Option<MarkList>,
     /// Let the agent have packages installed in mid-run, from where package managers fetch and nowhere else
     #[arg(long, env = "GREENROOM_INSTALL")]
     install: bool,
@@ -182,6 +194,9 @@ fn resolve(args: RunArgs, clone: Option<&Fetched>, context: &Context) -> Result<
         tokens_max: args.tokens_max,
         cost_usd_max: args.cost_usd_max,
         time_max: args.time_max,
+        writer_model: args.writer_model,
+        context_tokens: args.context_tokens,
+        checkpoint_at: args.checkpoint_at,
         env: args.sandbox.env.clone(),
     };
     let named = clone.map_or(args.repo, |clone| clone.folder().to_owned());
@@ -267,6 +282,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let (image_name, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
     context.printer.note(&format!("{DIM}model{RESET}  {}", model.id()))?;
     let data = sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
+    let writer = engine::writer(config.writer_model.as_deref(), &model)?;
     let engine = sandbox.confine.apply(interrupt.or_stop(engine::connect()).await?)?;
     let prepared = interrupt.or_stop(engine.prepare(&image_name, &mut context.printer)).await?;
     let blobs = prepare::shared_blobs(&paths.state)?;
@@ -293,6 +309,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         env: prepare::environment(prepared.env, &config.env),
         data,
         model: absolute(model.id()),
+        writer_model: config.writer_model.as_deref().map(absolute),
         setup: sandbox.setup.clone(),
         runtime: sandbox.confine.runtime.clone(),
         weaker: sandbox.confine.weaker(),
@@ -310,6 +327,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         store: store.clone(),
         launcher: engine.launcher(&paths.state).await,
         model,
+        writer,
         spec,
         epoch: store.epoch(),
         pristine: Arc::new(copied.manifest),

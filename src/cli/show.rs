@@ -1,12 +1,14 @@
 //! `greenroom show RUN`: what happened in a run, step by step, from its journal alone.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clap::Args;
 use greenroom_parsers::Report;
 
-use super::{Context, Format, FormatArgs, Past};
-use crate::error::{ExitCode, Result};
+use super::{Context, Format, FormatArgs, Past, found};
+use crate::checkpoint::WriterOutcome;
+use crate::error::{Error, ExitCode, Result};
 use crate::event::{Event, ToolOutcome};
 use crate::feedback::findings;
 use crate::network::{InstalledPackage, Manager, ProxyRecord};
@@ -15,31 +17,40 @@ use crate::output::jsonl::EventLine;
 use crate::output::report::verdict_line;
 use crate::output::summary;
 use crate::snapshot::SnapshotRef;
+use crate::store::{RunDir, Tail};
 use crate::task::CheckResult;
+
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Show what happened in a run
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  greenroom show last\n  greenroom show 01k --json")]
+#[command(after_help = "Examples:\n  greenroom show last\n  greenroom show last --follow\n  greenroom show 01k --json")]
 pub struct ShowArgs {
     /// The run's id, its beginning or end, or `last`
     #[arg(value_name = "RUN")]
     run: String,
+    /// Go on showing while somebody works on it, until it ends
+    #[arg(long, short = 'f')]
+    follow: bool,
     #[command(flatten)]
     format: FormatArgs,
 }
 
 pub async fn run(args: ShowArgs, context: &mut Context) -> Result<ExitCode> {
+    if args.follow {
+        follow(&args, context).await?;
+    }
     let past = Past::find(context, &args.run)?;
     let result = past.result();
     match args.format.format() {
         Format::Json => {
-            for record in &past.records {
+            for record in past.records.iter().filter(|_| !args.follow) {
                 context.printer.json(&EventLine::of(&record.event))?;
             }
             context.printer.json(&result)?;
         }
         Format::Human => {
-            for record in &past.records {
+            for record in past.records.iter().filter(|_| !args.follow) {
                 if let Some(text) = event(&record.event) {
                     context.printer.result(&text)?;
                 }
@@ -49,6 +60,30 @@ pub async fn run(args: ShowArgs, context: &mut Context) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::Success)
+}
+
+/// Every event as it is committed, until nobody works on the run any more.
+async fn follow(args: &ShowArgs, context: &mut Context) -> Result<()> {
+    let dir = RunDir::find(&context.paths()?.state, &args.run).map_err(found)?;
+    let unreadable = |error| Error::internal("cannot read the journal").because(error);
+    let mut tail = Tail::open(&dir.journal_path()).map_err(unreadable)?;
+    loop {
+        // Asked before reading: what its owner wrote last is read after it has gone.
+        let is_worked_on = dir.owner().map_err(found)?.is_some();
+        for record in tail.read().map_err(unreadable)? {
+            match args.format.format() {
+                Format::Json => context.printer.json(&EventLine::of(&record.event))?,
+                Format::Human => match event(&record.event) {
+                    Some(text) => context.printer.result(&text)?,
+                    None => {}
+                },
+            }
+        }
+        if !is_worked_on {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// One event as a line or a few; `None` for what says nothing to a person.
@@ -83,6 +118,16 @@ pub fn event(event: &Event) -> Option<String> {
             let (version, sections) = (checkpoint.version, checkpoint.sections.len());
             Some(format!("{DIM}checkpoint {version}{RESET} {sections} sections"))
         }
+        Event::WriterAsked { .. } => None,
+        Event::WriterFinished { outcome, checkpoint, .. } => Some(match (outcome, checkpoint) {
+            (WriterOutcome::Wrote { added, superseded, dropped }, Some(checkpoint)) => format!(
+                "{DIM}checkpoint {}{RESET} {added} notes added, {superseded} superseded, {dropped} thrown away",
+                checkpoint.version
+            ),
+            (WriterOutcome::Failed { detail }, _) => format!("{DIM}no notes{RESET}: {}", shorten(detail)),
+            (WriterOutcome::Wrote { .. } | WriterOutcome::Absent, _) => return None,
+        }),
+        Event::Said { text, .. } => Some(format!("{BOLD}you said{RESET} {}", shorten(text.lines().next()?))),
         Event::WindowRebuilt { version, reason, dropped_messages } => Some(format!(
             "{DIM}window rebuilt{RESET} from checkpoint {version}, {dropped_messages} messages left it: {}",
             shorten(reason)

@@ -2,6 +2,14 @@
 
 use std::time::Duration;
 
+use crate::agent::window::MARKS_MAX;
+use crate::event::Mark;
+
+/// What system text, tools and a turn need at least.
+pub const CONTEXT_TOKENS_MIN: u64 = 4_096;
+/// The window is rebuilt soon after.
+const MARK_PERCENT_MAX: u64 = 94;
+
 /// No limit of ours needs more than a year.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -55,6 +63,31 @@ pub fn size(text: &str) -> Result<u64, String> {
     if bytes < 1.0 || bytes > (1u64 << 52) as f64 { Err(wrong()) } else { Ok(bytes as u64) }
 }
 
+/// `20,45,70`: percent up to 94, with or without `%`; larger numbers are tokens, `k` is a thousand.
+pub fn marks(text: &str) -> Result<Vec<Mark>, String> {
+    let marks: Vec<Mark> = text.split(',').map(|part| mark(part.trim())).collect::<Result<_, _>>()?;
+    if marks.len() > MARKS_MAX {
+        return Err(format!("{} places are more than {MARKS_MAX}", marks.len()));
+    }
+    Ok(marks)
+}
+
+fn mark(text: &str) -> Result<Mark, String> {
+    let wrong =
+        || format!("`{text}` is neither percent of the window (1 to {MARK_PERCENT_MAX}) nor tokens (1000 or 10k)");
+    let (digits, factor) = match (text.strip_suffix('%'), text.strip_suffix(['k', 'K'])) {
+        (Some(percent), _) => (percent, None),
+        (None, Some(thousands)) => (thousands, Some(1_000)),
+        (None, None) => (text, Some(1)),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    match factor {
+        None | Some(1) if (1..=MARK_PERCENT_MAX).contains(&number) => Ok(Mark::Percent(number)),
+        Some(factor) if number.saturating_mul(factor) >= 1_000 => Ok(Mark::Tokens(number.saturating_mul(factor))),
+        Some(_) | None => Err(wrong()),
+    }
+}
+
 /// `KEY=VALUE`; a value may be empty and may hold `=`.
 pub fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not of the form NAME=VALUE"))?;
@@ -90,6 +123,17 @@ pub fn show_duration(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_are_percent_or_tokens() {
+        let percent = [20, 45, 70].map(Mark::Percent).to_vec();
+        assert_eq!(marks("20,45,70"), Ok(percent.clone()));
+        assert_eq!(marks("20%, 45% ,70"), Ok(percent));
+        assert_eq!(marks("10k,32000"), Ok(vec![Mark::Tokens(10_000), Mark::Tokens(32_000)]));
+        for wrong in ["", "0", "95", "99%", "500", "k", "20,", "-3", "1,2,3,4,5,6,7,8,9"] {
+            assert!(marks(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn durations_have_units() {

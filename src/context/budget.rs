@@ -7,6 +7,8 @@ use crate::message::{Block, Message, ModelRequest};
 const WORTH_CUTTING_BYTES: usize = 200;
 /// The newest messages are never shortened unless nothing else is left.
 const RECENT_MESSAGES: usize = 6;
+/// Of a list in a call's arguments that must be shortened.
+const ITEMS_MAX: usize = 20;
 
 /// Tokens that a request will be charged for, roughly and not too low.
 pub fn estimated_tokens(request: &ModelRequest) -> u64 {
@@ -15,7 +17,8 @@ pub fn estimated_tokens(request: &ModelRequest) -> u64 {
         + request.messages.iter().map(tokens_of).sum::<u64>()
 }
 
-/// Shortens until it fits: old tool results, then old turns, then recent tool results. The first message stays.
+/// Shortens until it fits: old tool results, then old turns, then recent tool results and turns, at last what was said
+/// and called. The first message stays.
 pub(super) fn fit(messages: &mut Vec<Message>, tokens_max: u64) {
     let mut total: u64 = messages.iter().map(tokens_of).sum();
     let recent = messages.len().saturating_sub(RECENT_MESSAGES).max(1);
@@ -28,6 +31,48 @@ pub(super) fn fit(messages: &mut Vec<Message>, tokens_max: u64) {
     }
     let all = 1..messages.len();
     shorten_results(messages, all, &mut total, tokens_max);
+    while total > tokens_max && messages.len() > 3 {
+        let pair: u64 = messages[1..3].iter().map(tokens_of).sum();
+        messages.drain(1..3);
+        total -= pair;
+    }
+    for message in messages.iter_mut().skip(1) {
+        if total > tokens_max {
+            let before = tokens_of(message);
+            message.content.iter_mut().for_each(shorten);
+            total = total + tokens_of(message) - before;
+        }
+    }
+}
+
+/// A call keeps its form; what is signed or sealed by the provider stays or goes whole.
+fn shorten(block: &mut Block) {
+    match block {
+        Block::Text { text } => shorten_text(text),
+        Block::Thinking { thinking, signature: None } => shorten_text(thinking),
+        Block::ToolUse(call) => shorten_value(&mut call.input),
+        Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolResult { .. } => {}
+    }
+}
+
+fn shorten_value(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => shorten_text(text),
+        serde_json::Value::Array(items) => {
+            items.truncate(ITEMS_MAX);
+            items.iter_mut().for_each(shorten_value);
+        }
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(shorten_value),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+    }
+}
+
+fn shorten_text(text: &mut String) {
+    if text.len() > WORTH_CUTTING_BYTES {
+        let left_out = text.len() - WORTH_CUTTING_BYTES;
+        text.truncate(text.floor_char_boundary(WORTH_CUTTING_BYTES));
+        text.push_str(&format!("[{left_out} bytes left out; `recall` finds them]"));
+    }
 }
 
 fn shorten_results(messages: &mut [Message], range: std::ops::Range<usize>, total: &mut u64, tokens_max: u64) {
@@ -79,6 +124,26 @@ mod tests {
             let total: u64 = messages.iter().map(tokens_of).sum();
             assert!(total <= tokens_max, "{total} > {tokens_max}");
             assert_eq!(messages[0], Message::user("the task"));
+        }
+    }
+
+    #[test]
+    fn a_huge_argument_and_a_flood_of_words_do_not_make_a_request_too_long() {
+        for tokens_max in [1_000, 3_000] {
+            let mut messages = vec![Message::user("the task")];
+            for n in 0..5 {
+                let [mut call, result] = turn(n, "ok");
+                if let Block::ToolUse(call) = &mut call.content[0] {
+                    call.input =
+                        serde_json::json!({"path": "a", "content": "é".repeat(60_000), "more": vec!["x"; 9_000]});
+                }
+                call.content.insert(0, Block::Text { text: "word ".repeat(9_000) });
+                messages.extend([call, result]);
+            }
+            fit(&mut messages, tokens_max);
+            let total: u64 = messages.iter().map(tokens_of).sum();
+            assert!(total <= tokens_max, "{total} > {tokens_max}");
+            assert_eq!(messages.len(), 3);
         }
     }
 

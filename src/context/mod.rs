@@ -4,6 +4,7 @@ mod budget;
 pub mod checkpoint;
 #[cfg(test)]
 mod tests;
+pub mod writer;
 
 use std::fmt::Write;
 
@@ -11,10 +12,15 @@ use crate::agent::RunState;
 use crate::agent::window::{Room, tokens_of_text};
 use crate::checkpoint::{CHECKPOINT_SCHEMA, Checkpoint, WriterOutcome};
 use crate::feedback::{self, Delta};
-use crate::message::{Message, ModelRequest, ToolSpec};
+use crate::message::{Message, ModelRequest, Role, ToolSpec};
 use crate::task::CheckResult;
 
 pub use budget::estimated_tokens;
+
+/// Of a request: its first message.
+const OPENING_PERCENT: u64 = 62;
+/// Of that: the task's own words. What is cut off, `recall` finds.
+const TASK_PERCENT: u64 = 60;
 
 const SYSTEM: &str = include_str!("prompts/system.md");
 
@@ -24,9 +30,16 @@ pub fn build(state: &RunState, tools: Vec<ToolSpec>) -> ModelRequest {
     let room = Room::of(&state.limits, state.shrinks);
     let fixed =
         tokens_of_text(SYSTEM) + tools.iter().map(|tool| tokens_of_text(&tool.input_schema.to_string())).sum::<u64>();
-    let mut messages = vec![Message::user(opening(state, room))];
-    messages.extend(state.transcript.iter().cloned());
-    budget::fit(&mut messages, state.window.estimated(room.request).saturating_sub(fixed));
+    let tokens_max = state.window.estimated(room.request).saturating_sub(fixed);
+    let mut opening = Message::user(opening(state, room, tokens_max * OPENING_PERCENT / 100));
+    let mut turns = state.transcript.iter();
+    // Said before the first answer: providers want the roles to take turns.
+    while turns.as_slice().first().is_some_and(|message| message.role == Role::User) {
+        opening.content.extend(turns.next().into_iter().flat_map(|message| message.content.clone()));
+    }
+    let mut messages = vec![opening];
+    messages.extend(turns.cloned());
+    budget::fit(&mut messages, tokens_max);
     ModelRequest {
         system: SYSTEM.into(),
         messages,
@@ -52,10 +65,14 @@ pub fn checkpoint(state: &RunState) -> Checkpoint {
 }
 
 /// The first message of every request: task and checks, then the baseline or, in a rebuilt window, the checkpoint.
-fn opening(state: &RunState, room: Room) -> String {
+fn opening(state: &RunState, room: Room, tokens_max: u64) -> String {
     let mut text = String::new();
     match &state.task.instruction {
-        Some(words) => drop(writeln!(text, "# Task\n\n{words}\n\nThe checks below must pass at the end.\n")),
+        Some(words) => drop(writeln!(
+            text,
+            "# Task\n\n{}\n\nThe checks below must pass at the end.\n",
+            checkpoint::cut(words, tokens_max * TASK_PERCENT / 100)
+        )),
         None => text.push_str("# Task\n\nMake the checks pass.\n\n"),
     }
     text.push_str("# Checks\n\n");
@@ -63,14 +80,31 @@ fn opening(state: &RunState, room: Room) -> String {
         let _ = writeln!(text, "- `{}`", check.command);
     }
     if let Some(checkpoint) = &state.window.opened_with {
-        let tokens_max = room.rebuilt.saturating_sub(room.recent + tokens_of_text(&text));
+        let rebuilt = state.window.estimated(room.rebuilt.saturating_sub(room.recent));
+        let left = rebuilt.min(tokens_max).saturating_sub(tokens_of_text(&text));
         text.push('\n');
-        text.push_str(&checkpoint::render(checkpoint, state.window.estimated(tokens_max)));
+        text.push_str(&checkpoint::render(checkpoint, left));
     } else if let Some(baseline) = &state.baseline {
         let reports: Vec<_> = baseline.iter().map(|check| &check.report).collect();
-        let _ = writeln!(text, "\n# Before any change\n\n{}", baseline_text(baseline, &Delta::new(&reports, None)));
+        let told = baseline_text(baseline, &Delta::new(&reports, None));
+        let left = tokens_max.saturating_sub(tokens_of_text(&text));
+        let _ = writeln!(text, "\n# Before any change\n\n{}", checkpoint::cut(&told, left));
     }
     text
+}
+
+/// The newest version with the writer's answer to `source` worked in; `None` where the answer is none.
+pub fn amended(state: &RunState, answer: &str, source: &str) -> (Option<Checkpoint>, WriterOutcome) {
+    let Some(newest) = state.window.newest.as_deref() else {
+        return (None, WriterOutcome::Failed { detail: "there is no checkpoint to amend".into() });
+    };
+    let version = newest.version + 1;
+    let (notes, outcome) = checkpoint::amended(&newest.notes, answer, source, version);
+    let amended = match &outcome {
+        WriterOutcome::Wrote { .. } => Some(Checkpoint { version, notes, writer: outcome.clone(), ..newest.clone() }),
+        WriterOutcome::Absent | WriterOutcome::Failed { .. } => None,
+    };
+    (amended, outcome)
 }
 
 fn baseline_text(baseline: &[CheckResult], delta: &Delta) -> String {

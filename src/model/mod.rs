@@ -35,6 +35,11 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Whether it has words of its own, to keep notes with.
+    fn writes(&self) -> bool {
+        true
+    }
+
     /// What the model can take and give, where that is known.
     fn limits(&self) -> Limits {
         Limits::default()

@@ -62,6 +62,10 @@ impl Model for Scripted {
         Ok(answer)
     }
 
+    fn writes(&self) -> bool {
+        false
+    }
+
     fn cost_usd(&self, _usage: &Usage) -> Option<f64> {
         Some(0.0)
     }

@@ -74,6 +74,13 @@ pub struct RunResult {
     pub tokens: u64,
     pub input_tokens: u64,
     pub output_tokens: u64,
+    /// Of the input: what the provider had kept, and what it kept anew.
+    pub cache_read_tokens: u64,
+    pub cache_write_tokens: u64,
+    /// Of all tokens: what the writer of notes took.
+    pub writer_tokens: u64,
+    /// Windows that were rebuilt from a checkpoint.
+    pub rebuilds: u32,
     /// `None` where a price is not known.
     pub cost_usd: Option<f64>,
     pub wall_ms: u64,
@@ -145,6 +152,10 @@ impl RunResult {
             tokens: state.input_tokens + state.output_tokens,
             input_tokens: state.input_tokens,
             output_tokens: state.output_tokens,
+            cache_read_tokens: state.cache_read_tokens,
+            cache_write_tokens: state.cache_write_tokens,
+            writer_tokens: state.writer.tokens,
+            rebuilds: state.window.rebuilds,
             cost_usd: state.cost_known.then_some(state.cost_usd),
             wall_ms,
             checks: checks.collect(),
@@ -180,6 +191,10 @@ impl RunResult {
             tokens: 0,
             input_tokens: 0,
             output_tokens: 0,
+            cache_read_tokens: 0,
+            cache_write_tokens: 0,
+            writer_tokens: 0,
+            rebuilds: 0,
             cost_usd: Some(0.0),
             wall_ms: 0,
             checks: Vec::new(),

@@ -78,7 +78,11 @@ fn spent(result: &RunResult) -> String {
         None => ", price unknown".into(),
     };
     let (steps, turns) = (count(result.steps, "step"), count(result.turns, "turn"));
-    format!("{steps}, {turns}, {}{cost}, {}", count(result.tokens, "token"), show_duration(result.wall_ms))
+    let cached = match (100 * result.cache_read_tokens).checked_div(result.input_tokens) {
+        Some(percent) if percent > 0 => format!(" ({percent} % of the input cached)"),
+        Some(_) | None => String::new(),
+    };
+    format!("{steps}, {turns}, {}{cached}{cost}, {}", count(result.tokens, "token"), show_duration(result.wall_ms))
 }
 
 fn verdict(verdict: Option<Verdict>) -> String {

@@ -1,6 +1,7 @@
 //! The seam to durable state: an append-only journal of events and content-addressed blobs.
 
 mod blobs;
+mod inbox;
 mod index;
 mod journal;
 mod journal_writer;
@@ -8,13 +9,16 @@ mod packs;
 mod recall;
 mod run_dir;
 mod seal;
+mod tail;
 
 use std::io;
 
 pub use blobs::Blobs;
+pub use inbox::{LETTER_BYTES_MAX, Letter};
 pub use journal::{JournalError, ReadJournal, Record, read_journal, read_valid_prefix};
 pub use recall::{Hit, Match, Question, Recalled};
 pub use run_dir::{RunDir, RunStore, StoreError, list_runs};
+pub use tail::Tail;
 
 use crate::event::Event;
 use crate::id::BlobId;
@@ -38,4 +42,10 @@ pub trait Store: Send + Sync {
 
     /// What was committed so far says to the question. The same journal gives the same answer.
     fn recall(&self, question: &Question) -> io::Result<Recalled>;
+
+    /// What a person said and the journal does not have yet, oldest first.
+    fn inbox(&self) -> io::Result<Vec<Letter>>;
+
+    /// It is in the journal: it is not read again.
+    fn letter_read(&self, id: &str) -> io::Result<()>;
 }

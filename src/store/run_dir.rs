@@ -6,10 +6,11 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::inbox;
 use super::index::{Covered, Index};
 use super::journal::{GENESIS, ReadJournal};
 use super::journal_writer::JournalWriter;
-use super::{Blobs, JournalError, Question, Recalled, Store, read_journal, read_valid_prefix};
+use super::{Blobs, JournalError, Letter, Question, Recalled, Store, read_journal, read_valid_prefix};
 use crate::event::Event;
 use crate::id::{BlobId, RunId};
 
@@ -79,6 +80,11 @@ impl RunDir {
     /// The records before the first bad one, and what is wrong with that.
     pub fn valid_prefix(&self) -> Result<(ReadJournal, Option<JournalError>), StoreError> {
         Ok(read_valid_prefix(&self.journal_path())?)
+    }
+
+    /// Leaves a message for whoever works on the run, now or later.
+    pub fn say(&self, text: &str) -> Result<String, StoreError> {
+        inbox::put(&self.path, text).map_err(|source| StoreError::Io { path: self.path.clone(), source })
     }
 
     /// The process that writes to this run now; `None` where nobody does.
@@ -297,6 +303,14 @@ impl Store for RunStore {
 
     fn blob(&self, id: &BlobId) -> io::Result<Vec<u8>> {
         self.dir.blobs.get(id)
+    }
+
+    fn inbox(&self) -> io::Result<Vec<Letter>> {
+        inbox::list(&self.dir.path)
+    }
+
+    fn letter_read(&self, id: &str) -> io::Result<()> {
+        inbox::remove(&self.dir.path, id)
     }
 
     fn recall(&self, question: &Question) -> io::Result<Recalled> {

@@ -20,13 +20,9 @@ impl RunState {
         }
         // The request may have reached the provider: what it can have cost at most is spent.
         if let Some(asked) = self.asked.take() {
-            self.input_tokens += asked.input_tokens;
-            self.output_tokens += asked.output_tokens;
-            match asked.cost_usd {
-                Some(cost) => self.cost_usd += cost,
-                None => self.cost_known = false,
-            }
+            self.charge_asked(asked);
         }
+        self.lose_writer();
         if let Some(phase) = self.resume_at.take() {
             self.outcome = None;
             self.phase = phase;
@@ -45,6 +41,10 @@ impl RunState {
         self.elapsed_ms = later.elapsed_ms;
         self.limits = later.limits.clone();
         self.asked = later.asked;
+        self.cache_read_tokens = later.cache_read_tokens;
+        self.cache_write_tokens = later.cache_write_tokens;
+        self.writer = later.writer.clone();
+        self.said = later.said.clone();
         self.container = None;
         if let Some(phase) = self.resume_at.take() {
             self.phase = phase;

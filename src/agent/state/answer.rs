@@ -18,6 +18,8 @@ impl RunState {
     pub(super) fn charge(&mut self, response: &ModelResponse, cost_usd: Option<f64>) {
         self.input_tokens += response.usage.input_tokens.unwrap_or(0);
         self.output_tokens += response.usage.output_tokens.unwrap_or(0);
+        self.cache_read_tokens += response.usage.cache_read_tokens.unwrap_or(0);
+        self.cache_write_tokens += response.usage.cache_write_tokens.unwrap_or(0);
         match cost_usd {
             Some(cost) => self.cost_usd += cost,
             None => self.cost_known = false,

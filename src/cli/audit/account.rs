@@ -152,6 +152,9 @@ impl Account {
                 Event::Imported { .. }
                 | Event::CheckpointWritten { .. }
                 | Event::WindowRebuilt { .. }
+                | Event::WriterAsked { .. }
+                | Event::WriterFinished { .. }
+                | Event::Said { .. }
                 | Event::ModelRequested { .. }
                 | Event::ModelResponded { .. }
                 | Event::ModelFailed { .. }

@@ -51,6 +51,10 @@ impl Model for Autofix {
         Ok(answer.into_response(history.turns))
     }
 
+    fn writes(&self) -> bool {
+        false
+    }
+
     fn cost_usd(&self, _usage: &Usage) -> Option<f64> {
         Some(0.0)
     }

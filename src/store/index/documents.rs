@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use greenroom_parsers::Report;
 
+use crate::checkpoint::Checkpoint;
 use crate::event::{Event, ToolOutcome};
 use crate::id::BlobId;
 use crate::message::ToolUse;
@@ -93,17 +94,16 @@ impl Documents {
                 Vec::new()
             }
             Event::ToolCallFinished { token, result, .. } => vec![self.step(token.0 + 1, result)],
-            Event::CheckpointWritten { checkpoint } => {
-                let new = checkpoint.notes.items.iter().filter(|note| note.version == checkpoint.version);
-                let body: String = new.map(|note| format!("{}\n", note.text)).collect();
-                let title = format!("checkpoint {}", checkpoint.version);
-                if body.is_empty() { Vec::new() } else { vec![self.said("notes", title, body)] }
-            }
+            Event::CheckpointWritten { checkpoint } => self.notes(checkpoint),
+            Event::WriterFinished { checkpoint: Some(checkpoint), .. } => self.notes(checkpoint),
+            Event::Said { text, .. } => vec![self.said("the user said", first_line(text), text.clone())],
             Event::Rewound { to_step } => {
                 self.started = None;
                 vec![Op::CutAfter(*to_step)]
             }
             Event::NetworkUsed { .. }
+            | Event::WriterAsked { .. }
+            | Event::WriterFinished { checkpoint: None, .. }
             | Event::SandboxStarted { .. }
             | Event::ModelFailed { .. }
             | Event::WindowRebuilt { .. }
@@ -113,6 +113,14 @@ impl Documents {
             | Event::SandboxReplaced { .. }
             | Event::Imported { .. } => Vec::new(),
         }
+    }
+
+    /// What came with this version.
+    fn notes(&self, checkpoint: &Checkpoint) -> Vec<Op> {
+        let new = checkpoint.notes.items.iter().filter(|note| note.version == checkpoint.version);
+        let body: String = new.map(|note| format!("{}\n", note.text)).collect();
+        let title = format!("checkpoint {}", checkpoint.version);
+        if body.is_empty() { Vec::new() } else { vec![self.said("notes", title, body)] }
     }
 
     fn said(&self, kind: &'static str, title: String, body: String) -> Op {
