@@ -110,6 +110,8 @@ fn ways(point: Failpoint, extent: &Extent) -> Vec<Way> {
         Failpoint::SandboxLost => vec![Way::ResumeWithoutContainer],
         // Commands of their own: see the tests below.
         Failpoint::RewindBefore | Failpoint::ForkCopied => Vec::new(),
+        // Nobody speaks here: see `tests/docker/context.rs`.
+        Failpoint::LetterCommitted => Vec::new(),
     }
 }
 

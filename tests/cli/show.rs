@@ -46,6 +46,8 @@ fn json_begins_with_init_and_ends_with_result() {
     assert_eq!(patch.as_str().map(str::len), Some(64));
     assert_snapshot!(serde_json::to_string_pretty(&result).expect("JSON"), @r#"
     {
+      "cache_read_tokens": 0,
+      "cache_write_tokens": 0,
       "checks": [
         {
           "baseline": "failed",
@@ -67,6 +69,7 @@ fn json_begins_with_init_and_ends_with_result() {
       "output_tokens": 0,
       "patch": null,
       "reason": "1 of 1 checks pass in a clean container",
+      "rebuilds": 0,
       "repo": "/projects/a",
       "run": "01k0000000000000000000test",
       "score": null,
@@ -77,7 +80,8 @@ fn json_begins_with_init_and_ends_with_result() {
       "turns": 1,
       "type": "result",
       "wall_ms": 1234,
-      "weaker": []
+      "weaker": [],
+      "writer_tokens": 0
     }
     "#);
 }
