@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, WriterOutcome};
 use crate::id::{BlobId, CallToken, RunId};
+use crate::judgement::{Frozen, Judgement};
 use crate::ledger::{HypothesisNote, PlanItem};
 use crate::message::{ModelResponse, ToolUse, Usage};
 use crate::network::{Install, ProxyRecord};
@@ -17,6 +18,7 @@ pub const JOURNAL_SCHEMA: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "the first record of a journal is the largest, and there is one of it")]
 pub enum Event {
     RunStarted {
         schema: u32,
@@ -74,6 +76,9 @@ pub enum Event {
         /// The files before the first step.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         snapshot: Option<SnapshotRef>,
+        /// What the verification will hold on to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frozen: Option<Box<Frozen>>,
     },
     /// Committed before the request is sent, so that a crash cannot hide a charge.
     ModelRequested {
@@ -168,6 +173,9 @@ pub enum Event {
     VerificationFinished {
         checks: Vec<CheckResult>,
         elapsed_ms: u64,
+        /// What was found beside their results.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        judgement: Option<Box<Judgement>>,
     },
     Finished {
         outcome: RunOutcome,
@@ -223,7 +231,10 @@ impl Event {
         match self {
             Event::RunStarted { pristine, .. } => pristine.iter().map(Named::Manifest).collect(),
             Event::SandboxStarted { pristine, .. } => vec![Named::Manifest(pristine)],
-            Event::BaselineFinished { checks, snapshot, .. } => outputs(checks).chain(root(snapshot)).collect(),
+            Event::BaselineFinished { checks, snapshot, frozen, .. } => {
+                let tests = frozen.iter().map(|frozen| Named::Bytes(&frozen.tests));
+                outputs(checks).chain(root(snapshot)).chain(tests).collect()
+            }
             Event::VerificationFinished { checks, .. } => outputs(checks).collect(),
             Event::ToolCallFinished { result, snapshot, .. } => {
                 let output = result.output.iter().map(Named::Bytes);
@@ -297,6 +308,9 @@ pub struct ToolOutcome {
     /// The model asks to finish, with its summary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted: Option<String>,
+    /// The model says that it cannot be done, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub infeasible: Option<String>,
     /// What a command leaves to the next one; `None` leaves it as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell: Option<ShellState>,

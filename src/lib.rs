@@ -6,6 +6,7 @@ pub mod error;
 pub mod event;
 pub mod failpoint;
 pub mod id;
+pub mod judgement;
 pub mod ledger;
 pub mod message;
 pub mod network;

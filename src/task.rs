@@ -4,6 +4,7 @@ use greenroom_parsers::{Report, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::id::BlobId;
+use crate::judgement::Rules;
 
 /// One piece of work, frozen before the agent starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +12,9 @@ pub struct Task {
     /// The user's words; `None` means "make the checks pass".
     pub instruction: Option<String>,
     pub checks: Vec<Check>,
+    /// By which the patch is judged.
+    #[serde(default)]
+    pub rules: Rules,
 }
 
 /// A command that must pass, run by `sh -c` in the workspace.

@@ -28,8 +28,8 @@ use crate::snapshot::pack::tar_stream;
 use crate::snapshot::{Manifest, SnapshotRef, TreePath};
 use crate::store::Store;
 use crate::task::Task;
-use crate::tools::{self, ToolCall, ToolContext, ToolFailure, install, run_checks};
-use crate::verify::verify;
+use crate::tools::{self, ToolCall, ToolContext, ToolFailure, install, run_checks_in_full};
+use crate::verify::{self, Case};
 
 /// What a run is made of. Everything in it comes from the operator.
 pub struct Parts {
@@ -82,6 +82,8 @@ pub enum Progress {
 
 /// Commands of the baseline carry this token; steps never reach it.
 const BASELINE_TOKEN: CallToken = CallToken(u64::MAX - 1);
+/// A baseline that took longer is not run again to tell flaky tests apart.
+const SLOW_BASELINE: Duration = Duration::from_secs(60);
 /// What a tool call shows of its arguments while it runs.
 const DETAIL_CHARS_MAX: usize = 100;
 
@@ -294,14 +296,24 @@ impl<'a> Run<'a> {
         let before = sandbox.walk().await?;
         let timeout = self.check_timeout();
         let store = self.parts.store.clone();
-        let checks = run_checks(sandbox, store.as_ref(), &checks, BASELINE_TOKEN, timeout).await?;
+        let mut runs = Vec::new();
+        for number in 0..self.state.task.rules.baseline_runs.max(1) {
+            let first = (BASELINE_TOKEN, number * checks.len() as u32);
+            runs.push(run_checks_in_full(sandbox, store.as_ref(), &checks, first, timeout).await?);
+            if began.elapsed() > SLOW_BASELINE {
+                break;
+            }
+        }
+        let frozen = verify::freeze(&self.parts.pristine, &self.state.task, store.as_ref(), &runs)?;
+        let checks = runs.swap_remove(0).into_iter().map(|run| run.result).collect();
         failpoint::hit(Failpoint::BaselineRan)?;
         let after = sandbox.walk().await?;
         // What set-up left beside the tree is no work of the agent's either.
         let set_up = made_beside(&self.parts.pristine, &before);
         let build_output = created(&before, &after).into_iter().chain(set_up).collect();
         let snapshot = Some(self.snapshots.take(sandbox, store.as_ref()).await?);
-        self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms: millis(began.elapsed()), snapshot })
+        let (elapsed_ms, frozen) = (millis(began.elapsed()), Some(Box::new(frozen)));
+        self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms, snapshot, frozen })
     }
 
     /// What a person said meanwhile. A message that is committed and still there was left by a runner that died.
@@ -440,20 +452,25 @@ impl<'a> Run<'a> {
     }
 
     async fn verify(&mut self, stop: &CancellationToken) -> Result<(), ToolFailure> {
-        let checks = self.state.task.checks.clone();
-        self.observer.progress(&Progress::Verifying { checks: checks.len() });
+        self.observer.progress(&Progress::Verifying { checks: self.state.task.checks.len() });
         let began = Instant::now();
         let tree = self.state.tree.clone().ok_or_else(|| std::io::Error::other("no tree was captured"))?;
-        let manifest: Manifest =
-            serde_json::from_slice(&self.parts.store.blob(&tree)?).map_err(std::io::Error::from)?;
-        let stream = tree_stream(&self.parts.store, Arc::new(manifest));
-        let launcher = self.parts.launcher.clone();
-        let timeout = self.check_timeout();
-        let store = &self.parts.store;
-        match verify(launcher.as_ref(), store, &self.parts.spec, stream, &checks, timeout, stop).await? {
-            Some(checks) => {
+        let tree: Manifest = serde_json::from_slice(&self.parts.store.blob(&tree)?).map_err(std::io::Error::from)?;
+        let case = Case {
+            launcher: self.parts.launcher.as_ref(),
+            store: &self.parts.store,
+            spec: &self.parts.spec,
+            pristine: &self.parts.pristine,
+            tree,
+            task: &self.state.task,
+            frozen: self.state.frozen.as_ref(),
+            timeout: self.check_timeout(),
+        };
+        match verify::verify(case, stop).await? {
+            Some(verdict) => {
                 failpoint::hit(Failpoint::Verified)?;
-                self.commit(Event::VerificationFinished { checks, elapsed_ms: millis(began.elapsed()) })
+                let (elapsed_ms, judgement) = (millis(began.elapsed()), Some(Box::new(verdict.judgement)));
+                self.commit(Event::VerificationFinished { checks: verdict.checks, elapsed_ms, judgement })
             }
             None => Ok(()),
         }

@@ -17,7 +17,7 @@ fn begun(limits: Limits) -> Vec<Event> {
             greenroom: "0".into(),
             run: "01hzzzzzzzzzzzzzzzzzzzzzzz".parse().expect("a run id"),
             repo: "/repo".into(),
-            task: Task { instruction: None, checks: vec![check.clone()] },
+            task: Task { instruction: None, checks: vec![check.clone()], rules: Default::default() },
             model: "scripted".into(),
             limits,
             plan: json!({}),
@@ -47,6 +47,7 @@ fn begun(limits: Limits) -> Vec<Event> {
             build_output: Vec::new(),
             elapsed_ms: 10,
             snapshot: None,
+            frozen: None,
         },
     ]
 }

@@ -21,6 +21,7 @@ use super::window::{Due, Room, Window, tokens_of};
 use crate::event::{Event, Limits, RunOutcome, RunStatus, ToolOutcome};
 use crate::feedback;
 use crate::id::{BlobId, CallToken, RunId};
+use crate::judgement::{Frozen, Judgement};
 use crate::message::{Block, Message, Role, ToolUse};
 use crate::network::{INSTALL, InstalledPackage, Manager};
 use crate::shell::ShellState;
@@ -49,6 +50,10 @@ pub struct RunState {
     /// The newest results, of the agent's own check runs or of a verification.
     pub last_checks: Option<Vec<CheckResult>>,
     pub verification: Option<Vec<CheckResult>>,
+    /// What the newest verification found beside them.
+    pub judgement: Option<Judgement>,
+    /// From before the first step.
+    pub frozen: Option<Frozen>,
     /// The newest failing evidence in structured form.
     pub findings: Option<Arc<Report>>,
     pub tally: Vec<CheckTally>,
@@ -101,6 +106,8 @@ pub struct RunState {
     pending: VecDeque<ToolUse>,
     /// Files may have changed since `last_checks`.
     changed_since_checks: bool,
+    /// Why the tree as it is was not accepted although its checks pass.
+    objected: Option<String>,
     submissions: u32,
     idle_turns: u32,
     /// Tokens of the last request.
@@ -193,6 +200,8 @@ impl RunState {
             baseline: None,
             last_checks: None,
             verification: None,
+            judgement: None,
+            frozen: None,
             findings: None,
             build_output: BTreeSet::new(),
             tree: None,
@@ -225,6 +234,7 @@ impl RunState {
             results: Vec::new(),
             pending: VecDeque::new(),
             changed_since_checks: false,
+            objected: None,
             submissions: 0,
             idle_turns: 0,
             estimated: 0,
@@ -270,7 +280,8 @@ impl RunState {
                 self.pristine = Some(pristine.clone());
                 self.phase = Phase::SandboxReady;
             }
-            Event::BaselineFinished { checks, build_output, elapsed_ms, snapshot } => {
+            Event::BaselineFinished { checks, build_output, elapsed_ms, snapshot, frozen } => {
+                self.frozen = frozen.as_deref().cloned();
                 self.note_snapshot(snapshot.as_ref());
                 self.elapsed_ms += elapsed_ms;
                 self.baseline = Some(checks.clone());
@@ -317,6 +328,9 @@ impl RunState {
                 self.steps = token.0 + 1;
                 self.note_snapshot(snapshot.as_ref());
                 self.changed_since_checks |= result.may_write;
+                if result.may_write && result.checks.is_none() {
+                    self.objected = None;
+                }
                 if let Some(checks) = &result.checks {
                     for (tally, check) in self.tally.iter_mut().zip(checks) {
                         tally.runs += 1;
@@ -352,17 +366,23 @@ impl RunState {
                         return;
                     }
                 }
-                match &result.submitted {
-                    Some(summary) => {
+                match (&result.submitted, &result.infeasible) {
+                    (Some(summary), Some(reasons)) => {
+                        self.summary = Some(summary.clone());
+                        self.refuse_pending("not executed: it came after submit");
+                        let outcome = RunOutcome { status: RunStatus::Infeasible, reason: reasons.clone() };
+                        self.phase = Phase::CaptureToFinish(outcome);
+                    }
+                    (Some(summary), None) => {
                         self.summary = Some(summary.clone()).filter(|text| !text.is_empty());
                         self.refuse_pending("not executed: it came after submit");
                         self.phase = Phase::CaptureToVerify;
                     }
-                    None if self.pending.is_empty() => {
+                    (None, _) if self.pending.is_empty() => {
                         self.close_turn(None);
                         self.continue_in(Phase::AwaitModel);
                     }
-                    None => self.continue_in(Phase::Tools),
+                    (None, _) => self.continue_in(Phase::Tools),
                 }
             }
             Event::CheckpointWritten { checkpoint } => {
@@ -408,9 +428,10 @@ impl RunState {
                     | Phase::Done => {}
                 }
             }
-            Event::VerificationFinished { checks, elapsed_ms } => {
+            Event::VerificationFinished { checks, elapsed_ms, judgement } => {
                 self.elapsed_ms += elapsed_ms;
                 self.verification = Some(checks.clone());
+                self.judgement = judgement.as_deref().cloned();
                 self.take_verdict(checks);
             }
             Event::Finished { outcome, elapsed_ms } => {

@@ -24,8 +24,11 @@ fn check(code: i32) -> CheckResult {
 
 fn started(limits: Limits, instruction: Option<&str>) -> RunState {
     let run: RunId = "01hzzzzzzzzzzzzzzzzzzzzzzz".parse().expect("a run id");
-    let task =
-        Task { instruction: instruction.map(str::to_owned), checks: vec![Check { command: "make test".into() }] };
+    let task = Task {
+        instruction: instruction.map(str::to_owned),
+        checks: vec![Check { command: "make test".into() }],
+        rules: Default::default(),
+    };
     let event = Event::RunStarted {
         schema: 1,
         greenroom: "0".into(),
@@ -67,6 +70,7 @@ fn baseline(code: i32) -> Event {
         build_output: vec![TreePath::new("target").expect("a plain path")],
         elapsed_ms: 10,
         snapshot: None,
+        frozen: None,
     }
 }
 
@@ -111,7 +115,7 @@ fn captured() -> Event {
 }
 
 fn verified(code: i32) -> Event {
-    Event::VerificationFinished { checks: vec![check(code)], elapsed_ms: 30 }
+    Event::VerificationFinished { checks: vec![check(code)], elapsed_ms: 30, judgement: None }
 }
 
 #[test]
@@ -272,7 +276,11 @@ fn the_fold_of_every_prefix_decides_the_same_as_the_live_run() {
         greenroom: "0".into(),
         run: "01hzzzzzzzzzzzzzzzzzzzzzzz".parse().expect("a run id"),
         repo: "/repo".into(),
-        task: Task { instruction: None, checks: vec![Check { command: "make test".into() }] },
+        task: Task {
+            instruction: None,
+            checks: vec![Check { command: "make test".into() }],
+            rules: Default::default(),
+        },
         model: "m".into(),
         limits: Limits::default(),
         plan: serde_json::Value::Null,
@@ -342,7 +350,7 @@ fn what_was_installed_is_where_the_run_goes_on_and_stands_in_its_verdict() {
     finish_tool(&mut state, ToolOutcome { submitted: Some(String::new()), ..ToolOutcome::default() });
     let (tree, patch) = (BlobId::of(b"t"), BlobId::of(b"p"));
     state.apply(&Event::TreeCaptured { tree, patch, files_changed: vec![], workspace: None, artifacts_left_out: 0 });
-    state.apply(&Event::VerificationFinished { checks: vec![check(0)], elapsed_ms: 1 });
+    state.apply(&Event::VerificationFinished { checks: vec![check(0)], elapsed_ms: 1, judgement: None });
     let Step::Finish(outcome) = state.next() else { panic!("{:?}", state.next()) };
     assert_eq!(outcome.reason, "1 of 1 checks pass in a clean container with six 1.16.0 (pip) installed");
 }

@@ -12,6 +12,7 @@ use super::{Context, Format, FormatArgs, engine, values};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
 use crate::event::RunStatus;
+use crate::judgement::Rules;
 use crate::model::Model;
 use crate::network::Traffic;
 use crate::output::human::style::{BOLD, DIM, RESET};
@@ -75,6 +76,7 @@ async fn one(task: &TaskFolder, context: &mut Context, interrupt: &Interrupt) ->
         traffic: Traffic::default(),
         instruction: task.instruction.clone(),
         checks: task.checks.clone(),
+        rules: Rules::default(),
         model: cure(task)?,
         // The events of many runs would drown what they came to.
         format: Format::Human,

@@ -17,6 +17,7 @@ pub mod gc;
 pub mod images;
 pub mod import;
 mod interrupt;
+mod judge;
 pub mod parse;
 mod past;
 mod plan;

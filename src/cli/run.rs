@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::confine::ConfineArgs;
 use super::interrupt::Interrupt;
+use super::judge::JudgeArgs;
 use super::plan::Plan;
 use super::remote::{Fetched, Remote};
 use super::task_folder::TaskFolder;
@@ -19,6 +20,7 @@ use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
 use crate::event::{Limits, Mark, RunStatus};
 use crate::id::{BlobId, RunId};
+use crate::judgement::Rules;
 use crate::model::Model;
 use crate::network::Traffic;
 use crate::output::human::style::{DIM, RESET};
@@ -82,6 +84,8 @@ pub struct RunArgs {
     #[arg(long, env = "GREENROOM_INSTALL")]
     install: bool,
     #[command(flatten)]
+    judge: JudgeArgs,
+    #[command(flatten)]
     sandbox: SandboxArgs,
     #[command(flatten)]
     format: FormatArgs,
@@ -121,6 +125,7 @@ pub(super) struct Job {
     pub(super) instruction: Option<String>,
     /// Empty: the repository's own.
     pub(super) checks: Vec<String>,
+    pub(super) rules: Rules,
     pub(super) model: Arc<dyn Model>,
     /// Of events; a run inside `demo` shows only its progress.
     pub(super) format: Format,
@@ -211,7 +216,8 @@ fn resolve(args: RunArgs, clone: Option<&Fetched>, context: &Context) -> Result<
     let model = engine::model(config.model.as_deref())?;
     let format = args.format.format();
     let traffic = clone.map_or_else(Traffic::default, |clone| clone.traffic.clone());
-    Ok(Job { config, sandbox: args.sandbox, install: args.install, traffic, instruction, checks, model, format })
+    let (sandbox, install, rules) = (args.sandbox, args.install, args.judge.rules());
+    Ok(Job { config, sandbox, install, traffic, instruction, checks, rules, model, format })
 }
 
 /// The user's words; from stdin only where `-` asks for it.
@@ -277,7 +283,7 @@ pub(super) struct Seen {
 }
 
 async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &mut Seen) -> Result<()> {
-    let Job { config, sandbox, install, mut traffic, instruction, checks, model, format } = job;
+    let Job { config, sandbox, install, mut traffic, instruction, checks, rules, model, format } = job;
     let paths = context.paths()?;
     let (image_name, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
     context.printer.note(&format!("{DIM}model{RESET}  {}", model.id()))?;
@@ -319,7 +325,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let settings = Settings {
         run,
         repo: config.repository(),
-        task: Task { instruction, checks },
+        task: Task { instruction, checks, rules },
         limits: within_window(config.limits, model.as_ref()),
         plan: plan.to_value(),
     };

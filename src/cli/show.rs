@@ -140,7 +140,13 @@ pub fn event(event: &Event) -> Option<String> {
         Event::TreeCaptured { files_changed, .. } => {
             Some(format!("{DIM}captured{RESET} {} changed", files(files_changed.len())))
         }
-        Event::VerificationFinished { checks, .. } => Some(checks_text("verification in a clean container", checks)),
+        Event::VerificationFinished { checks, judgement, .. } => {
+            let mut text = checks_text("verification in a clean container", checks);
+            for finding in judgement.iter().flat_map(|judgement| &judgement.findings).filter(|f| f.is_objection()) {
+                text.push_str(&format!("\n    {RED}✗{RESET} {}", shorten(&finding.to_string())));
+            }
+            Some(text)
+        }
         Event::Finished { .. } => None,
         Event::Resumed { .. } => Some(format!("{DIM}resumed{RESET}")),
         Event::SandboxReplaced { reason, .. } => Some(format!("{DIM}fresh sandbox{RESET}: {reason}")),

@@ -20,7 +20,7 @@ fn begun(window_tokens: u64) -> RunState {
         greenroom: "0".into(),
         run,
         repo: "/repo".into(),
-        task: Task { instruction: Some(TASK.into()), checks },
+        task: Task { instruction: Some(TASK.into()), checks, rules: Default::default() },
         model: "scripted".into(),
         limits,
         plan: serde_json::Value::Null,
@@ -39,7 +39,13 @@ fn begun(window_tokens: u64) -> RunState {
         files: 1,
         bytes: 1,
     });
-    state.apply(&Event::BaselineFinished { checks: vec![red()], build_output: vec![], elapsed_ms: 1, snapshot: None });
+    state.apply(&Event::BaselineFinished {
+        checks: vec![red()],
+        build_output: vec![],
+        elapsed_ms: 1,
+        snapshot: None,
+        frozen: None,
+    });
     state
 }
 

@@ -8,10 +8,12 @@ use greenroom_parsers::{Report, Verdict};
 
 use super::delta::Delta;
 use super::findings::{Finding, FindingKind, findings};
+use crate::judgement;
 use crate::task::{CheckResult, Outcome};
 
 /// Findings listed one by one; the rest is counted.
 const FINDINGS_SHOWN: usize = 20;
+const OBJECTIONS_SHOWN: usize = 15;
 const MESSAGE_BYTES_MAX: usize = 600;
 /// About 1,500 tokens.
 const SOURCE_BYTES_MAX: usize = 6_000;
@@ -120,19 +122,37 @@ pub fn render_command(outcome: Outcome, report: &Report, output: &str, cut: bool
     text
 }
 
-/// What a failed verification tells the model.
-pub fn render_verification(results: &[CheckResult], baseline: Option<&[CheckResult]>, green_before: bool) -> String {
+/// What a failed verification tells the model: what, where, and on what evidence.
+pub fn render_verification(
+    results: &[CheckResult],
+    baseline: Option<&[CheckResult]>,
+    green_before: bool,
+    judged: &[judgement::Finding],
+) -> String {
     let baseline: Vec<&Report> = baseline.unwrap_or_default().iter().map(|check| &check.report).collect();
     let delta = Delta::new(&baseline, None);
     let mut text =
         String::from("Not accepted: the checks ran in a clean container on the original tree plus your patch.\n");
-    if green_before {
+    if green_before && results.iter().any(|check| !check.passed()) {
         text.push_str(
             "They passed in your sandbox, so something they need is not in the patch: an ignored or generated file, \
              a changed home directory, a process left running.\n",
         );
     }
     text.push_str(&render_checks(results, &delta, &[]));
+    let objections: Vec<_> = judged.iter().filter(|finding| finding.is_objection()).collect();
+    if !objections.is_empty() {
+        text.push_str(
+            "\nThis stands against the patch. Existing tests, CI, lock files and configuration of the checks are taken \
+             from the original tree: undo what you changed there; put new tests into new files.\n",
+        );
+        for finding in objections.iter().take(OBJECTIONS_SHOWN) {
+            let _ = writeln!(text, "- {}", cut_at(&finding.to_string(), MESSAGE_BYTES_MAX));
+        }
+        if objections.len() > OBJECTIONS_SHOWN {
+            let _ = writeln!(text, "… and {} more", objections.len() - OBJECTIONS_SHOWN);
+        }
+    }
     text
 }
 

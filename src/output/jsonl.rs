@@ -86,6 +86,8 @@ pub struct RunResult {
     pub wall_ms: u64,
     pub checks: Vec<CheckLine>,
     pub score: Option<f64>,
+    /// Of the newest verification, beside the results of the checks.
+    pub findings: Vec<crate::judgement::Finding>,
     pub files_changed: Vec<String>,
     /// The agent's own words.
     pub summary: Option<String>,
@@ -160,6 +162,7 @@ impl RunResult {
             wall_ms,
             checks: checks.collect(),
             score: None,
+            findings: state.judgement.as_ref().map_or_else(Vec::new, |judgement| judgement.findings.clone()),
             files_changed: state.files_changed.clone(),
             summary: state.summary.clone(),
             patch: state.patch.clone(),
@@ -199,6 +202,7 @@ impl RunResult {
             wall_ms: 0,
             checks: Vec::new(),
             score: None,
+            findings: Vec::new(),
             files_changed: Vec::new(),
             summary: None,
             patch: None,

@@ -8,6 +8,7 @@ use super::report::{verdict_colour, verdict_name};
 use crate::cli::values::show_duration;
 use crate::event::RunStatus;
 
+const FINDINGS_MAX: usize = 10;
 const FILES_MAX: usize = 12;
 const SUMMARY_LINES_MAX: usize = 15;
 
@@ -25,6 +26,13 @@ pub fn render(result: &RunResult, patch: Option<&[u8]>) -> String {
         };
         let change = format!("{} → {}", verdict(check.baseline), verdict(check.last));
         row(&mut text, "check", &format!("`{}` {change}{runs}", check.command));
+    }
+    for (index, finding) in result.findings.iter().take(FINDINGS_MAX).enumerate() {
+        let colour = if finding.is_objection() { RED } else { DIM };
+        row(&mut text, if index == 0 { "found" } else { "" }, &format!("{colour}{finding}{RESET}"));
+    }
+    if result.findings.len() > FINDINGS_MAX {
+        row(&mut text, "", &format!("{DIM}and {} more{RESET}", result.findings.len() - FINDINGS_MAX));
     }
     if !result.files_changed.is_empty() {
         let (added, removed) = patch.map_or((0, 0), count_lines);

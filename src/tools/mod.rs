@@ -25,7 +25,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use run_checks::run_checks;
+pub use run_checks::{CheckRun, run_checks, run_checks_in_full};
 
 use crate::agent::notebook::Notebook;
 use crate::event::{Limits, ToolOutcome};

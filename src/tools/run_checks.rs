@@ -9,6 +9,7 @@ use super::{ToolContext, ToolFailure, absolute};
 use crate::event::ToolOutcome;
 use crate::feedback::{self, SourceLines, SourceWanted};
 use crate::id::CallToken;
+use crate::judgement::TestsSeen;
 use crate::message::ToolSpec;
 use crate::sandbox::{ExecRequest, Sandbox, SandboxError};
 use crate::snapshot::change::created;
@@ -45,6 +46,13 @@ pub(super) async fn carry_out(context: &ToolContext<'_>) -> Result<ToolOutcome, 
     })
 }
 
+/// One check's run: bounded for the journal, and all the tests that its runner told of.
+#[derive(Debug, Clone)]
+pub struct CheckRun {
+    pub result: CheckResult,
+    pub seen: TestsSeen,
+}
+
 /// Runs every check to its end, also after one has failed: the model should see all of it.
 pub async fn run_checks(
     sandbox: &dyn Sandbox,
@@ -53,23 +61,37 @@ pub async fn run_checks(
     token: CallToken,
     timeout: Duration,
 ) -> Result<Vec<CheckResult>, ToolFailure> {
-    let mut results = Vec::with_capacity(checks.len());
-    for (part, check) in (0..).zip(checks) {
+    let runs = run_checks_in_full(sandbox, store, checks, (token, 0), timeout).await?;
+    Ok(runs.into_iter().map(|run| run.result).collect())
+}
+
+/// The same with all tests. `first` is the step and the number of its first command.
+pub async fn run_checks_in_full(
+    sandbox: &dyn Sandbox,
+    store: &dyn Store,
+    checks: &[Check],
+    first: (CallToken, u32),
+    timeout: Duration,
+) -> Result<Vec<CheckRun>, ToolFailure> {
+    let (token, first) = first;
+    let mut runs = Vec::with_capacity(checks.len());
+    for (part, check) in (first..).zip(checks) {
         let request = ExecRequest { part, ..ExecRequest::shell(token, &check.command, timeout) };
         let ran = run_in(sandbox, &request, &check.command).await?;
         if ran.output.outcome == Outcome::SandboxLost {
             return Err(SandboxError::Lost { detail: format!("while `{}` ran", check.command) }.into());
         }
-        results.push(CheckResult {
+        let result = CheckResult {
             check: check.clone(),
             outcome: ran.output.outcome,
             duration_ms: ran.output.duration.as_millis() as u64,
             report: feedback::compact(&ran.report),
             output: store.put_blob(&ran.kept.bytes())?,
             tail: ran.kept.last(TAIL_BYTES_MAX),
-        });
+        };
+        runs.push(CheckRun { result, seen: TestsSeen::of(&ran.report) });
     }
-    Ok(results)
+    Ok(runs)
 }
 
 /// Lines that a report points at. A place that cannot be read is left out: it is a help, not evidence.

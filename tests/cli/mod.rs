@@ -50,7 +50,11 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
             greenroom: "0.1.0".into(),
             run: run.clone(),
             repo: "/projects/a".into(),
-            task: Task { instruction: Some("mend it".into()), checks: vec![Check { command: "python3 a.py".into() }] },
+            task: Task {
+                instruction: Some("mend it".into()),
+                checks: vec![Check { command: "python3 a.py".into() }],
+                rules: Default::default(),
+            },
             model: "scripted:cure.jsonl".into(),
             limits: Limits::default(),
             plan: serde_json::Value::Null,
@@ -73,6 +77,7 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
             build_output: Vec::new(),
             elapsed_ms: 10,
             snapshot: None,
+            frozen: None,
         },
         Event::ModelRequested { turn: 1, estimated_input_tokens: 100, output_tokens_max: 0, cost_usd_max: None },
         Event::ModelResponded {
@@ -105,7 +110,7 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
             workspace: None,
             artifacts_left_out: 0,
         },
-        Event::VerificationFinished { checks: check(0, Verdict::Passed), elapsed_ms: 40 },
+        Event::VerificationFinished { checks: check(0, Verdict::Passed), elapsed_ms: 40, judgement: None },
         Event::Finished {
             outcome: RunOutcome {
                 status: RunStatus::Verified,

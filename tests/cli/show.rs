@@ -62,6 +62,7 @@ fn json_begins_with_init_and_ends_with_result() {
       "files_changed": [
         "a.py"
       ],
+      "findings": [],
       "head": null,
       "image": "python",
       "input_tokens": 0,

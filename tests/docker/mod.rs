@@ -12,6 +12,7 @@ mod copy_in;
 mod exec;
 mod honesty;
 mod install;
+mod judgement;
 mod leftovers;
 mod model_server;
 mod shell;

@@ -43,7 +43,8 @@ impl RunState {
                     self.phase = Phase::CaptureToVerify;
                     self.submissions = SUBMISSIONS_MAX;
                 } else {
-                    let outcome = RunOutcome { status: RunStatus::Unverified, reason: first_line(&text) };
+                    let reason = self.objected.clone().unwrap_or_else(|| first_line(&text));
+                    let outcome = RunOutcome { status: RunStatus::Unverified, reason };
                     self.phase = Phase::CaptureToFinish(outcome);
                 }
             }
@@ -65,8 +66,8 @@ impl RunState {
 
     /// Nothing says that the tree as it is would fail.
     pub(super) fn checks_may_pass(&self) -> bool {
-        self.changed_since_checks
-            || self.last_checks.as_ref().is_some_and(|checks| checks.iter().all(CheckResult::passed))
+        let green = || self.last_checks.as_ref().is_some_and(|checks| checks.iter().all(CheckResult::passed));
+        self.objected.is_none() && (self.changed_since_checks || green())
     }
 
     pub(super) fn idle(&mut self, reminder: &str) {
@@ -103,10 +104,16 @@ impl RunState {
         };
     }
 
+    fn objections(&self) -> Vec<String> {
+        let findings = self.judgement.iter().flat_map(|judgement| &judgement.findings);
+        findings.filter(|finding| finding.is_objection()).map(ToString::to_string).collect()
+    }
+
     pub(super) fn take_verdict(&mut self, checks: &[CheckResult]) {
         let missing: Vec<&str> =
             checks.iter().filter(|check| !check.passed()).map(|check| check.check.command.as_str()).collect();
-        if missing.is_empty() {
+        let objections = self.objections();
+        if missing.is_empty() && objections.is_empty() {
             let reason = format!(
                 "{} of {} checks pass in a clean container{}",
                 checks.len(),
@@ -119,16 +126,32 @@ impl RunState {
         self.submissions += 1;
         let green_before = self.last_checks.as_ref().is_some_and(|last| last.iter().all(CheckResult::passed));
         if self.submissions >= SUBMISSIONS_MAX {
-            let reason = format!("in a clean container this does not pass: `{}`", missing.join("`, `"));
+            let reason = match missing.is_empty() {
+                true => objected(&objections),
+                false => format!("in a clean container this does not pass: `{}`", missing.join("`, `")),
+            };
             self.phase = Phase::Finish(RunOutcome { status: RunStatus::Unverified, reason });
             return;
         }
-        let told = feedback::render_verification(checks, self.baseline.as_deref(), green_before);
+        let findings = self.judgement.as_ref().map_or(&[][..], |judgement| &judgement.findings);
+        let told = feedback::render_verification(checks, self.baseline.as_deref(), green_before, findings);
+        self.objected = missing.is_empty().then(|| objected(&objections));
         self.note_checks(checks);
         self.changed_since_checks = false;
         self.close_turn(Some(told));
         self.continue_in(Phase::AwaitModel);
     }
+}
+
+/// In one sentence.
+fn objected(objections: &[String]) -> String {
+    const SHOWN_MAX: usize = 3;
+    let shown = objections.iter().take(SHOWN_MAX).cloned().collect::<Vec<_>>().join("; ");
+    let more = match objections.len().saturating_sub(SHOWN_MAX) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("the checks pass, but this stands against the patch: {shown}{more}")
 }
 
 fn first_line(text: &str) -> String {

@@ -23,7 +23,7 @@ impl Lab {
             greenroom: "0".into(),
             run: lab.run.clone(),
             repo: "/r".into(),
-            task: Task { instruction: Some("Never touch vendor/".into()), checks: vec![] },
+            task: Task { instruction: Some("Never touch vendor/".into()), checks: vec![], rules: Default::default() },
             model: "scripted".into(),
             limits: Limits::default(),
             plan: serde_json::Value::Null,
