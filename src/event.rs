@@ -105,6 +105,22 @@ pub enum Event {
         detail: String,
         elapsed_ms: u64,
     },
+    /// Several proposals were carried out, each in a fork of the sandbox. The best one's fork is the sandbox now; what its
+    /// calls came to is committed step by step after this.
+    CandidatesRan {
+        turn: u64,
+        /// The winner's answer as it was carried out, with the checks at its end.
+        response: ModelResponse,
+        results: Vec<ToolOutcome>,
+        /// All of them, in their order.
+        candidates: Vec<Candidate>,
+        /// Counted from 0.
+        winner: u32,
+        container: String,
+        /// Its files at the end.
+        snapshot: SnapshotRef,
+        elapsed_ms: u64,
+    },
     ToolCallStarted {
         token: CallToken,
         call: ToolUse,
@@ -240,6 +256,11 @@ impl Event {
                 let output = result.output.iter().map(Named::Bytes);
                 output.chain(outputs(result.checks.as_deref().unwrap_or_default())).chain(root(snapshot)).collect()
             }
+            Event::CandidatesRan { results, snapshot, .. } => {
+                let output = results.iter().filter_map(|result| result.output.as_ref()).map(Named::Bytes);
+                let checks = results.iter().flat_map(|result| outputs(result.checks.as_deref().unwrap_or_default()));
+                output.chain(checks).chain([Named::Snapshot(&snapshot.root)]).collect()
+            }
             Event::TreeCaptured { tree, patch, workspace, .. } => {
                 let fixed = [Named::Manifest(tree), Named::Bytes(patch)];
                 fixed.into_iter().chain(workspace.iter().map(Named::Manifest)).collect()
@@ -261,6 +282,24 @@ impl Event {
             | Event::Imported { .. } => Vec::new(),
         }
     }
+}
+
+/// One of several proposals for a turn.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The first line of its words.
+    pub summary: String,
+    /// How it went, in a line.
+    pub verdict: String,
+    /// Checks that pass with it.
+    pub passed: u32,
+    /// What the others complain of.
+    pub failing: u64,
+    /// Of the whole run's patch with it.
+    pub patch_bytes: u64,
+    pub usage: Usage,
+    /// `None` where the model's price is not known.
+    pub cost_usd: Option<f64>,
 }
 
 /// Where a fork branched off.

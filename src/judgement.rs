@@ -6,6 +6,7 @@ use greenroom_parsers::{Report, TestStatus};
 use serde::{Deserialize, Serialize};
 
 use crate::id::BlobId;
+use crate::message::Usage;
 
 /// What the operator says about judging; frozen with the task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,11 @@ pub struct Rules {
     /// Globs of paths that it may change although they are protected. Wins over `protect`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub may_change: Vec<String>,
+    /// Acceptance criteria in words, which a second reader must see met.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub goals: Vec<String>,
+    #[serde(default)]
+    pub candidates: Candidates,
     /// How often the baseline is run, to tell flaky tests apart; a slow one is run once.
     #[serde(default = "two")]
     pub baseline_runs: u32,
@@ -33,9 +39,39 @@ pub enum Strictness {
     Plain,
 }
 
+/// How many proposals a turn may bring, and when more than one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidates {
+    pub count: u32,
+    pub when: When,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// Once the run was told that it stands still.
+    #[default]
+    Stuck,
+    /// Whenever the checks are red.
+    Always,
+}
+
+impl Default for Candidates {
+    fn default() -> Self {
+        Candidates { count: 1, when: When::Stuck }
+    }
+}
+
 impl Default for Rules {
     fn default() -> Self {
-        Rules { strictness: Strictness::Strict, protect: Vec::new(), may_change: Vec::new(), baseline_runs: two() }
+        Rules {
+            strictness: Strictness::Strict,
+            protect: Vec::new(),
+            may_change: Vec::new(),
+            goals: Vec::new(),
+            candidates: Candidates::default(),
+            baseline_runs: two(),
+        }
     }
 }
 
@@ -205,14 +241,40 @@ impl TestsSeen {
     }
 }
 
+/// What asking a second reader took.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Read {
+    pub model: String,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    /// `None` where the model's price is not known.
+    pub cost_usd: Option<f64>,
+}
+
+impl Read {
+    pub fn add(&mut self, usage: &Usage, cost_usd: Option<f64>) {
+        let asked_before = self.input_tokens + self.output_tokens > 0;
+        self.input_tokens += usage.input_tokens.unwrap_or(0);
+        self.output_tokens += usage.output_tokens.unwrap_or(0);
+        self.cost_usd = match (self.cost_usd, cost_usd) {
+            (Some(before), Some(cost)) => Some(before + cost),
+            (None, cost) if !asked_before => cost,
+            (None, _) | (Some(_), None) => None,
+        };
+    }
+}
+
 /// What a verification came to beside its checks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
     /// Tests that were planted to fail, and did.
     #[serde(default)]
     pub planted_failed: u32,
+    /// What a second reader was asked, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<Read>,
     /// Of the image that it ran in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,

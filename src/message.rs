@@ -71,6 +71,10 @@ pub struct ModelRequest {
     pub messages: Vec<Message>,
     pub tools: Vec<ToolSpec>,
     pub output_tokens_max: u32,
+    /// Which of several proposals for the same turn this is, from 0.
+    pub candidate: u32,
+    /// `None`: the provider's own.
+    pub temperature: Option<f32>,
     /// Answers given before this one, whatever of them the messages still hold; `None`: as many as they hold.
     pub answers_before: Option<u64>,
     /// The newest failing evidence in structured form, for backends that read structure rather than prose.

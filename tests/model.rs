@@ -55,6 +55,8 @@ fn request() -> ModelRequest {
             ToolSpec { name: "submit", description: "end", input_schema: json!({"type": "object"}) },
         ],
         output_tokens_max: 1000,
+        candidate: 0,
+        temperature: None,
         answers_before: None,
         findings: None,
     }

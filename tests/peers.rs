@@ -45,6 +45,8 @@ fn request() -> ModelRequest {
             tool("submit", json!({"summary": text})),
         ],
         output_tokens_max: 2000,
+        candidate: 0,
+        temperature: None,
         answers_before: None,
         findings: None,
     }

@@ -38,6 +38,8 @@ pub struct Parts {
     pub model: Arc<dyn Model>,
     /// Keeps the notes of checkpoints; `None`: they hold what the runner knows and no more.
     pub writer: Option<Arc<dyn Model>>,
+    /// The second reader of what passes.
+    pub judge: Option<Arc<dyn Model>>,
     pub spec: SandboxSpec,
     /// Which owner of the run this process is, counted from 1.
     pub epoch: u32,
@@ -148,6 +150,8 @@ pub(super) struct Run<'a> {
     pub(super) losses: u32,
     /// For the record of the sandbox that takes its place.
     pub(super) lost_because: String,
+    /// Of this sandbox: one proposal at a time, then.
+    pub(super) no_forks: bool,
 }
 
 impl<'a> Run<'a> {
@@ -165,6 +169,7 @@ impl<'a> Run<'a> {
             reattached: 0,
             losses: 0,
             lost_because: "the one before is gone".into(),
+            no_forks: false,
         }
     }
 
@@ -196,7 +201,7 @@ impl<'a> Run<'a> {
                 return self.finish(RunOutcome { status: RunStatus::Parked, reason: "interrupted".into() });
             }
             // Not broken off: a container that the engine has only begun to create would stay behind.
-            let starts_one = matches!(step, Step::StartSandbox | Step::Verify);
+            let starts_one = matches!(step, Step::StartSandbox | Step::Verify | Step::TryCandidates { .. });
             let outcome = tokio::select! {
                 biased;
                 () = stop.cancelled(), if !starts_one => continue,
@@ -224,6 +229,7 @@ impl<'a> Run<'a> {
             Step::StartSandbox => self.start_sandbox().await,
             Step::RunBaseline => self.run_baseline().await,
             Step::CallModel { turn } => self.call_model(turn).await,
+            Step::TryCandidates { turn, count } => self.try_candidates(turn, count, stop).await,
             Step::CallTool { token, call } => self.call_tool(token, call).await,
             Step::WriteCheckpoint => {
                 let checkpoint = Box::new(context::checkpoint(&self.state));
@@ -317,7 +323,7 @@ impl<'a> Run<'a> {
     }
 
     /// What a person said meanwhile. A message that is committed and still there was left by a runner that died.
-    fn read_inbox(&mut self) -> Result<(), ToolFailure> {
+    pub(super) fn read_inbox(&mut self) -> Result<(), ToolFailure> {
         for letter in self.parts.store.inbox()? {
             if !self.state.said.contains(&letter.id) {
                 self.commit(Event::Said { id: letter.id.clone(), text: letter.text })?;
@@ -328,7 +334,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn call_model(&mut self, turn: u64) -> Result<(), ToolFailure> {
+    pub(super) async fn call_model(&mut self, turn: u64) -> Result<(), ToolFailure> {
         self.read_inbox()?;
         let request = context::build(&self.state, tools::specs());
         let estimated_input_tokens = context::estimated_tokens(&request);
@@ -380,6 +386,11 @@ impl<'a> Run<'a> {
         let taken_up = self.state.in_flight();
         if !taken_up {
             self.commit(Event::ToolCallStarted { token, call })?;
+        }
+        if let Some(result) = self.state.harvested().cloned() {
+            // Carried out in a fork; all its steps share the files of its end.
+            let (result, snapshot) = (Box::new(result), self.state.snapshot().cloned());
+            return self.commit(Event::ToolCallFinished { token, result, elapsed_ms: 0, snapshot });
         }
         failpoint::hit(Failpoint::ToolBeforeDispatch)?;
         let began = Instant::now();
@@ -467,13 +478,28 @@ impl<'a> Run<'a> {
             timeout: self.check_timeout(),
         };
         match verify::verify(case, stop).await? {
-            Some(verdict) => {
+            Some(mut verdict) => {
+                self.second_reading(&mut verdict).await?;
                 failpoint::hit(Failpoint::Verified)?;
                 let (elapsed_ms, judgement) = (millis(began.elapsed()), Some(Box::new(verdict.judgement)));
                 self.commit(Event::VerificationFinished { checks: verdict.checks, elapsed_ms, judgement })
             }
             None => Ok(()),
         }
+    }
+
+    /// Only of what stands: a reader cannot overrule a red check.
+    async fn second_reading(&self, verdict: &mut verify::Verdict) -> Result<(), ToolFailure> {
+        let Some(judge) = &self.parts.judge else { return Ok(()) };
+        let stands = verdict.checks.iter().all(crate::task::CheckResult::passed)
+            && !verdict.judgement.findings.iter().any(crate::judgement::Finding::is_objection);
+        let Some(patch) = self.state.patch.as_ref().filter(|_| stands) else { return Ok(()) };
+        let patch = self.parts.store.blob(patch)?;
+        let patch = String::from_utf8_lossy(&patch);
+        let (findings, read) = verify::reader::read(judge.as_ref(), &self.state.task, &patch, &verdict.checks).await;
+        verdict.judgement.findings.extend(findings);
+        verdict.judgement.read = Some(read);
+        Ok(())
     }
 
     pub(super) fn time_left(&self) -> Option<Duration> {
@@ -498,7 +524,7 @@ pub(super) fn tree_stream(store: &Arc<dyn Store>, manifest: Arc<Manifest>) -> cr
     tar_stream(manifest, Arc::new(move |id: &crate::id::BlobId| store.blob(id)), AGENT_UID, AGENT_UID)
 }
 
-fn delta(state: &RunState) -> Delta {
+pub(super) fn delta(state: &RunState) -> Delta {
     let baseline: Vec<_> = state.baseline.iter().flatten().map(|check| &check.report).collect();
     let last: Option<Vec<_>> =
         state.last_checks.as_ref().map(|checks| checks.iter().map(|check| &check.report).collect());
@@ -506,7 +532,7 @@ fn delta(state: &RunState) -> Delta {
 }
 
 /// Some servers leave tool ids out or repeat them; results must be told apart.
-fn with_ids(mut response: crate::message::ModelResponse, turn: u64) -> crate::message::ModelResponse {
+pub(super) fn with_ids(mut response: crate::message::ModelResponse, turn: u64) -> crate::message::ModelResponse {
     let mut seen = std::collections::HashSet::new();
     for (number, block) in response.content.iter_mut().enumerate() {
         if let crate::message::Block::ToolUse(call) = block
@@ -526,7 +552,7 @@ fn detail(call: &ToolUse) -> String {
     line.chars().take(DETAIL_CHARS_MAX).collect()
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     duration.as_millis() as u64
 }
 

@@ -1,5 +1,6 @@
 //! The loop: a pure state machine over events, and one driver that carries out what it decides.
 
+mod candidates;
 mod capture;
 mod driver;
 pub mod history;

@@ -59,6 +59,7 @@ impl Run<'_> {
             },
             Step::StartSandbox
             | Step::CallModel { .. }
+            | Step::TryCandidates { .. }
             | Step::CallTool { .. }
             | Step::WriteCheckpoint
             | Step::RebuildWindow { .. }
@@ -72,7 +73,7 @@ impl Run<'_> {
     /// Before a step that needs one.
     pub(super) async fn have_sandbox(&mut self, step: &Step) -> Result<(), ToolFailure> {
         let needs_one = match step {
-            Step::RunBaseline | Step::CallTool { .. } | Step::CaptureTree => true,
+            Step::RunBaseline | Step::CallTool { .. } | Step::TryCandidates { .. } | Step::CaptureTree => true,
             Step::StartSandbox
             | Step::CallModel { .. }
             | Step::InstallUnknown { .. }

@@ -4,6 +4,7 @@
 
 mod again;
 mod answer;
+pub(super) mod candidates;
 mod files;
 mod said;
 mod writer;
@@ -116,6 +117,10 @@ pub struct RunState {
     edits: u64,
     /// Of the runner, for the end of the turn.
     remarks: Vec<String>,
+    /// It was told that it stands still.
+    stuck: bool,
+    /// Results of the pending calls, which were carried out in a fork.
+    harvest: VecDeque<ToolOutcome>,
 }
 
 /// Charged where nobody will ever know what was spent.
@@ -139,6 +144,11 @@ pub enum Step {
     RunBaseline,
     CallModel {
         turn: u64,
+    },
+    /// Several answers for one turn, each in a fork of the sandbox.
+    TryCandidates {
+        turn: u64,
+        count: u32,
     },
     CallTool {
         token: CallToken,
@@ -240,6 +250,8 @@ impl RunState {
             estimated: 0,
             edits: 0,
             remarks: Vec::new(),
+            stuck: false,
+            harvest: VecDeque::new(),
         })
     }
 
@@ -249,8 +261,8 @@ impl RunState {
             Phase::Created => Step::StartSandbox,
             Phase::SandboxReady => Step::RunBaseline,
             // An answer that never came is asked for again under the same number.
-            Phase::ModelAsked => Step::CallModel { turn: self.turns },
-            Phase::AwaitModel => self.before_asking().unwrap_or(Step::CallModel { turn: self.turns + 1 }),
+            Phase::ModelAsked => self.ask(self.turns),
+            Phase::AwaitModel => self.before_asking().unwrap_or_else(|| self.ask(self.turns + 1)),
             Phase::Tools => match self.pending.front() {
                 Some(call) => Step::CallTool { token: CallToken(self.steps), call: call.clone() },
                 None => Step::CallModel { turn: self.turns + 1 },
@@ -320,12 +332,14 @@ impl RunState {
                 self.asked = None;
                 self.take_failure(*failure, detail);
             }
+            Event::CandidatesRan { .. } => self.take_candidates(event),
             Event::ToolCallStarted { token, .. } => {
                 self.phase = Phase::InTool(*token);
             }
             Event::ToolCallFinished { token, result, elapsed_ms, snapshot, .. } => {
                 self.elapsed_ms += elapsed_ms;
                 self.steps = token.0 + 1;
+                self.harvest.pop_front();
                 self.note_snapshot(snapshot.as_ref());
                 self.changed_since_checks |= result.may_write;
                 if result.may_write && result.checks.is_none() {
@@ -432,6 +446,14 @@ impl RunState {
                 self.elapsed_ms += elapsed_ms;
                 self.verification = Some(checks.clone());
                 self.judgement = judgement.as_deref().cloned();
+                if let Some(read) = judgement.as_ref().and_then(|judgement| judgement.read.as_ref()) {
+                    self.input_tokens += read.input_tokens;
+                    self.output_tokens += read.output_tokens;
+                    match read.cost_usd {
+                        Some(cost) => self.cost_usd += cost,
+                        None => self.cost_known = false,
+                    }
+                }
                 self.take_verdict(checks);
             }
             Event::Finished { outcome, elapsed_ms } => {
@@ -451,6 +473,18 @@ impl RunState {
             // `replay` goes back; an event alone cannot know where that is.
             Event::Rewound { .. } | Event::Imported { .. } => self.container = None,
         }
+    }
+
+    fn ask(&self, turn: u64) -> Step {
+        match self.candidates_due() {
+            Some(count) => Step::TryCandidates { turn, count },
+            None => Step::CallModel { turn },
+        }
+    }
+
+    /// What the next call came to, where it was carried out in a fork.
+    pub fn harvested(&self) -> Option<&ToolOutcome> {
+        self.harvest.front()
     }
 
     fn before_asking(&self) -> Option<Step> {
@@ -487,10 +521,12 @@ impl RunState {
         match self.progress.observe(Observed { call, result: &result.content, tree, wrote, failures }) {
             Standing::Moving => None,
             Standing::Tell(remark) => {
+                self.stuck = true;
                 self.remarks.push(remark);
                 None
             }
             Standing::Fresh(reason) => {
+                self.stuck = true;
                 self.notebook.verdict(&reason);
                 self.window.wanted = Some(reason);
                 None

@@ -78,6 +78,7 @@ async fn one(task: &TaskFolder, context: &mut Context, interrupt: &Interrupt) ->
         checks: task.checks.clone(),
         rules: Rules::default(),
         model: cure(task)?,
+        judge: None,
         // The events of many runs would drown what they came to.
         format: Format::Human,
     };

@@ -26,6 +26,9 @@ pub(super) struct Plan {
     /// `none`: nobody; `None`: the run's own model, where that has words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) writer_model: Option<String>,
+    /// The second reader, as it was resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) judge: Option<String>,
     /// Commands that were run before, as root, with a reduced network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) setup: Vec<String>,

@@ -99,6 +99,7 @@ async fn attempt(
         launcher: engine.launcher(&paths.state).await,
         model,
         writer,
+        judge: plan.judge.as_deref().map(|judge| engine::model(Some(judge))).transpose()?,
         spec,
         epoch: store.epoch(),
         pristine: Arc::new(pristine),

@@ -127,6 +127,7 @@ pub(super) struct Job {
     pub(super) checks: Vec<String>,
     pub(super) rules: Rules,
     pub(super) model: Arc<dyn Model>,
+    pub(super) judge: Option<Arc<dyn Model>>,
     /// Of events; a run inside `demo` shows only its progress.
     pub(super) format: Format,
 }
@@ -216,8 +217,9 @@ fn resolve(args: RunArgs, clone: Option<&Fetched>, context: &Context) -> Result<
     let model = engine::model(config.model.as_deref())?;
     let format = args.format.format();
     let traffic = clone.map_or_else(Traffic::default, |clone| clone.traffic.clone());
-    let (sandbox, install, rules) = (args.sandbox, args.install, args.judge.rules());
-    Ok(Job { config, sandbox, install, traffic, instruction, checks, rules, model, format })
+    let (rules, judge) = (args.judge.rules()?, args.judge.model()?);
+    let (sandbox, install) = (args.sandbox, args.install);
+    Ok(Job { config, sandbox, install, traffic, instruction, checks, rules, model, judge, format })
 }
 
 /// The user's words; from stdin only where `-` asks for it.
@@ -283,7 +285,7 @@ pub(super) struct Seen {
 }
 
 async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &mut Seen) -> Result<()> {
-    let Job { config, sandbox, install, mut traffic, instruction, checks, rules, model, format } = job;
+    let Job { config, sandbox, install, mut traffic, instruction, checks, rules, model, judge, format } = job;
     let paths = context.paths()?;
     let (image_name, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
     context.printer.note(&format!("{DIM}model{RESET}  {}", model.id()))?;
@@ -316,6 +318,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         data,
         model: absolute(model.id()),
         writer_model: config.writer_model.as_deref().map(absolute),
+        judge: judge.as_ref().map(|judge| absolute(judge.id())),
         setup: sandbox.setup.clone(),
         runtime: sandbox.confine.runtime.clone(),
         weaker: sandbox.confine.weaker(),
@@ -334,6 +337,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         launcher: engine.launcher(&paths.state).await,
         model,
         writer,
+        judge,
         spec,
         epoch: store.epoch(),
         pristine: Arc::new(copied.manifest),

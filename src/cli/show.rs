@@ -107,6 +107,15 @@ pub fn event(event: &Event) -> Option<String> {
         Event::ModelFailed { turn, detail, .. } => {
             Some(format!("{DIM}turn {turn}{RESET} {RED}no answer{RESET}: {detail}"))
         }
+        Event::CandidatesRan { candidates, winner, .. } => {
+            let mut text = format!("{DIM}{} proposals{RESET}", candidates.len());
+            for (index, candidate) in candidates.iter().enumerate() {
+                let mark = if index == *winner as usize { format!("{GREEN}✓{RESET}") } else { " ".into() };
+                let line = format!("{} {DIM}{}{RESET}", candidate.summary, candidate.verdict);
+                text.push_str(&format!("\n    {mark} {}: {}", index + 1, shorten(&line)));
+            }
+            Some(text)
+        }
         Event::ToolCallStarted { token, call } => {
             let argument =
                 ["command", "path", "pattern", "manager"].iter().find_map(|key| call.input.get(key)?.as_str());

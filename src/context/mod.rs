@@ -45,6 +45,8 @@ pub fn build(state: &RunState, tools: Vec<ToolSpec>) -> ModelRequest {
         messages,
         tools,
         output_tokens_max: room.answer as u32,
+        candidate: 0,
+        temperature: None,
         answers_before: Some(state.answers),
         findings: state.findings.clone(),
     }
@@ -78,6 +80,12 @@ fn opening(state: &RunState, room: Room, tokens_max: u64) -> String {
     text.push_str("# Checks\n\n");
     for check in &state.task.checks {
         let _ = writeln!(text, "- `{}`", check.command);
+    }
+    if !state.task.rules.goals.is_empty() {
+        text.push_str("\n# Criteria\n\nA second reader must find evidence for each in your patch.\n\n");
+        for goal in &state.task.rules.goals {
+            let _ = writeln!(text, "- {goal}");
+        }
     }
     if let Some(checkpoint) = &state.window.opened_with {
         let rebuilt = state.window.estimated(room.rebuilt.saturating_sub(room.recent));

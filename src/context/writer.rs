@@ -43,6 +43,8 @@ pub fn request(state: &RunState, window_tokens: Option<u64>) -> (ModelRequest, S
         output_tokens_max: room.answer.min(ANSWER_TOKENS_MAX) as u32,
         answers_before: Some(state.writer.asked),
         findings: None,
+        candidate: 0,
+        temperature: None,
     };
     (request, text)
 }

@@ -73,6 +73,8 @@ pub(crate) fn encode(request: &ModelRequest) -> ModelRequest {
         messages,
         tools: Vec::new(),
         output_tokens_max: request.output_tokens_max,
+        candidate: request.candidate,
+        temperature: request.temperature,
         answers_before: request.answers_before,
         findings: request.findings.clone(),
     }

@@ -49,7 +49,7 @@ impl Model for Scripted {
     }
 
     async fn respond(&self, request: &ModelRequest) -> Result<ModelResponse, ModelError> {
-        let Some(answer) = self.answers.get(ids::turn(request)) else {
+        let Some(answer) = self.answers.get(ids::turn(request) + request.candidate as usize) else {
             let text = format!("The script has ended: it held {} answers.", self.answers.len());
             return Ok(ModelResponse {
                 content: vec![Block::Text { text }],

@@ -7,6 +7,7 @@ mod mixed;
 mod plant;
 mod proof;
 pub mod protect;
+pub mod reader;
 mod suspect;
 mod tree;
 mod weaken;
@@ -148,7 +149,7 @@ impl Court<'_> {
         }
         findings.sort();
         findings.dedup();
-        let judgement = Judgement { findings, planted_failed, image_digest };
+        let judgement = Judgement { findings, planted_failed, image_digest, read: None };
         Ok(Verdict { checks: results(runs), judgement })
     }
 

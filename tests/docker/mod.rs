@@ -6,6 +6,7 @@
 mod apply;
 mod bad_input;
 mod canary;
+mod candidates;
 mod clone;
 mod context;
 mod copy_in;
@@ -15,6 +16,7 @@ mod install;
 mod judgement;
 mod leftovers;
 mod model_server;
+mod second_reader;
 mod shell;
 mod tools;
 

@@ -149,6 +149,7 @@ impl Account {
                     account.limits = limits.clone().or(account.limits.take());
                 }
                 Event::Rewound { .. } => account.rewound += 1,
+                Event::CandidatesRan { container, .. } => account.containers.push(container.clone()),
                 Event::Imported { .. }
                 | Event::CheckpointWritten { .. }
                 | Event::WindowRebuilt { .. }

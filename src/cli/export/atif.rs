@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::agent::{RunState, history};
 use crate::event::Event;
-use crate::message::Block;
+use crate::message::{Block, ModelResponse};
 use crate::store::Record;
 
 pub(super) fn trajectory(state: &RunState, records: &[Record]) -> Value {
@@ -23,7 +23,8 @@ pub(super) fn trajectory(state: &RunState, records: &[Record]) -> Value {
                 version = greenroom;
                 steps.push(json!({"step_id": 1, "timestamp": time(event), "source": "user", "message": task}));
             }
-            Event::ModelResponded { response, cost_usd, .. } => {
+            Event::ModelResponded { .. } | Event::CandidatesRan { .. } => {
+                let Some((response, cost_usd)) = answered(event) else { continue };
                 let calls: Vec<Value> = response
                     .tool_uses()
                     .map(|call| json!({"tool_call_id": call.id, "function_name": call.name, "arguments": call.input}))
@@ -81,4 +82,15 @@ pub(super) fn trajectory(state: &RunState, records: &[Record]) -> Value {
         },
         "steps": steps,
     })
+}
+
+/// What the agent said, and its price; of several proposals, the one that was taken.
+fn answered(event: &Event) -> Option<(&ModelResponse, Option<f64>)> {
+    match event {
+        Event::ModelResponded { response, cost_usd, .. } => Some((response, *cost_usd)),
+        Event::CandidatesRan { response, candidates, winner, .. } => {
+            Some((response, candidates.get(*winner as usize).and_then(|candidate| candidate.cost_usd)))
+        }
+        _ => None,
+    }
 }

@@ -13,6 +13,9 @@ pub(super) fn body(request: &ModelRequest, model: &str, tokens_max: u64) -> Valu
         block["cache_control"] = json!({"type": "ephemeral"});
     }
     let mut body = json!({"model": model, "max_tokens": tokens_max, "messages": messages, "stream": true});
+    if let Some(temperature) = request.temperature {
+        body["temperature"] = temperature.into();
+    }
     if !request.system.is_empty() {
         body["system"] = json!([{"type": "text", "text": request.system, "cache_control": {"type": "ephemeral"}}]);
     }

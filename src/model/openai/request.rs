@@ -27,6 +27,9 @@ pub(super) fn body(request: &ModelRequest, model: &str, reasoning: ReasoningEcho
         }
     }
     let mut body = json!({"model": model, "messages": messages, "stream": true});
+    if let Some(temperature) = request.temperature {
+        body["temperature"] = temperature.into();
+    }
     if !request.tools.is_empty() {
         let tools: Vec<Value> = request
             .tools

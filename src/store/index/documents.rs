@@ -6,6 +6,7 @@ use std::fmt::Write;
 use greenroom_parsers::Report;
 
 use crate::checkpoint::Checkpoint;
+use crate::event::Candidate;
 use crate::event::{Event, ToolOutcome};
 use crate::id::BlobId;
 use crate::message::ToolUse;
@@ -88,6 +89,12 @@ impl Documents {
                 let text = response.text();
                 let is_empty = text.trim().is_empty();
                 if is_empty { Vec::new() } else { vec![self.said("you said", first_line(&text), text)] }
+            }
+            Event::CandidatesRan { turn, candidates, .. } => {
+                self.turn = *turn;
+                let line = |candidate: &Candidate| format!("{}: {}\n", candidate.summary, candidate.verdict);
+                let text: String = candidates.iter().map(line).collect();
+                vec![self.said("proposals", first_line(&text), text)]
             }
             Event::ToolCallStarted { call, .. } => {
                 self.started = Some(call.clone());
