@@ -13,6 +13,9 @@ pub(super) const TOOL: Tool = Tool {
     anchors: &[
         "  error  ",
         "  warning  ",
+        "  warn    ",
+        "  warning ",
+        "  error ",
         "[Error",
         "[Warning",
         ", Error - ",
@@ -83,20 +86,37 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn parse(line: &'a str) -> Option<Self> {
-        let text = line.strip_prefix("  ")?.trim_start();
+        let text = line.strip_prefix(' ')?.trim_start();
         let (place, rest) = text.split_once("  ")?;
-        let (row, column) = place.split_once(':')?;
+        // unified's reporter (remark, alex) prints where it ends as well; vala-lint has a dot between the numbers.
+        let place = place.split_once('-').map_or(place, |(start, _)| start);
+        let (row, column) = place.split_once(':').or_else(|| place.split_once('.'))?;
         let rest = rest.trim_start();
-        let (severity, rest) = match rest.strip_prefix("error  ") {
-            Some(rest) => (Severity::Error, rest),
-            None => (Severity::Warning, rest.strip_prefix("warning  ")?),
-        };
+        let (severity, rest) = ["error", "warning", "warn"]
+            .into_iter()
+            .find_map(|word| Some((word, rest.strip_prefix(word)?.strip_prefix(' ')?)))?;
+        let severity = if severity == "error" { Severity::Error } else { Severity::Warning };
+        if !line.starts_with("  ") || !rest.starts_with(' ') {
+            return Self::narrow(row, column, severity, rest);
+        }
         let text = rest.trim();
         let (message, rule) = match text.rsplit_once("  ") {
-            Some((message, rule)) if is_rule(rule) => (message.trim_end(), Some(rule)),
+            Some((message, rule)) if is_rule(rule) => match message.trim_end().rsplit_once("  ") {
+                // The plugin whose rule it is stands last.
+                Some((message, inner)) if is_rule(inner) && rule.contains('-') => (message.trim_end(), Some(inner)),
+                Some(_) | None => (message.trim_end(), Some(rule)),
+            },
             Some(_) | None => (text, None),
         };
         Some(Self { line: number(row)?, column: number(column)?, severity, message, rule })
+    }
+
+    /// remark without padding: the plugin's name, which ends the row, tells it from prose.
+    fn narrow(row: &str, column: &str, severity: Severity, rest: &'a str) -> Option<Self> {
+        let (text, plugin) = rest.trim().rsplit_once(' ')?;
+        let (message, rule) = text.rsplit_once(' ')?;
+        let named = plugin.ends_with("-lint") && is_rule(rule);
+        named.then_some(Self { line: number(row)?, column: number(column)?, severity, message, rule: Some(rule) })
     }
 
     fn diagnostic(&self, file: &str) -> Diagnostic {

@@ -2,6 +2,8 @@
 //!
 //! It never guesses. A place without a message is no finding (stack frames look so), and a name must look like a file.
 
+mod below;
+mod forms;
 mod numbers;
 mod path;
 mod severity;
@@ -32,6 +34,21 @@ pub(super) const TOOL: Tool = Tool {
         "-S-0",
         "-W-0",
         "-F-0",
+        " @ ",
+        "(line ",
+        " line=",
+        ": [\"",
+        "Warning[",
+        "Error[",
+        " Severity-",
+        "error: cannot format ",
+        " char:",
+        " Line: ",
+        ", line: ",
+        "|HINT|",
+        "|LINT|",
+        "_WARNING|",
+        "_ERROR|",
     ],
     shapes: &[LineShape::Location],
     reader: || Box::new(Generic),
@@ -50,6 +67,10 @@ impl Reader for Generic {
             return 0;
         }
         let text = undecorated(line);
+        if let Some(found) = included(text) {
+            sink.diagnostic(found);
+            return 1;
+        }
         if is_frame(text) {
             return 0;
         }
@@ -57,14 +78,18 @@ impl Reader for Generic {
         let task = task(text);
         let indented = line.len() - line.trim_start().len() > 1 && task.is_none();
         let text = task.unwrap_or(text);
-        let Some(found) = place_first(text, indented).or_else(|| words::read(text)) else { return 0 };
+        // `… at line 3 of file a.c` is said by no snippet.
+        let told = text.contains(" file ") && text.contains("line ");
+        let one_line = place_first(text, indented).or_else(|| words::read(text)).or_else(|| forms::read(text));
+        let Some((found, mut read)) = one_line.map(|found| (found, 1)).or_else(|| below::read(lines)) else { return 0 };
         let mut found = found.into_diagnostic();
         // A snippet or a chain of another tool's message is indented and says no severity.
-        if found.severity.is_none() && (indented || is_context(&found.message)) {
+        let certain = found.severity.is_some() || told || is_smell(&found.message) || below_standard(lines);
+        if !certain && indented || found.severity.is_none() && is_context(&found.message) {
             return 0;
         }
-        let mut read = 1;
         if found.column.is_none()
+            && read == 1
             && let Some((column, lines)) = caret(lines)
         {
             found.column = Some(column);
@@ -73,6 +98,41 @@ impl Reader for Generic {
         sink.diagnostic(found);
         read
     }
+}
+
+/// `In file included from a.h:3:`, of which the error that it led to was not read.
+fn included(text: &str) -> Option<Diagnostic> {
+    let place = text.strip_prefix("In file included from ")?.trim_end_matches([':', ',']);
+    let place = super::place::Place::colons(place)?;
+    Some(Diagnostic {
+        severity: Some(Severity::Note),
+        message: "included from here".to_owned(),
+        file: Some(place.file.to_owned()),
+        line: Some(place.line),
+        column: place.column.filter(|column| *column > 0),
+        ..Diagnostic::default()
+    })
+}
+
+/// StandardJS indents its findings below lines of its own.
+fn below_standard(lines: Lines<'_>) -> bool {
+    if !lines.first().starts_with("  /") {
+        return false;
+    }
+    (1..=Lines::BACK_MAX).map_while(|n| lines.back(n)).find(|above| !above.starts_with("  ")).is_some_and(|above| {
+        above.split_once(": ").is_some_and(|(who, _)| who.ends_with("standard") || who.starts_with("standard"))
+    })
+}
+
+/// reek's `FeatureEnvy: text`, which it writes below the file's name.
+fn is_smell(message: &str) -> bool {
+    message.split_once(": ").is_some_and(|(name, _)| {
+        let capitals = name.bytes().filter(u8::is_ascii_uppercase).count();
+        capitals > 1
+            && name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.bytes().all(|b| b.is_ascii_alphabetic())
+            && name.bytes().any(|b| b.is_ascii_lowercase())
+    })
 }
 
 /// What leads up to a finding or explains it, and is none itself.
@@ -96,7 +156,7 @@ fn caret(lines: Lines<'_>) -> Option<(u32, usize)> {
         let indent = marks.len() - marks.trim_start().len();
         let code = lines.ahead(n - 1)?.get(tag..)?;
         if marks[indent..].starts_with('^') && marks[indent..].bytes().all(|b| matches!(b, b'^' | b'~')) {
-            return (code.len() > indent).then(|| u32::try_from(indent + 1).ok().map(|column| (column, n + 1)))?;
+            return (code.len() >= indent).then(|| u32::try_from(indent + 1).ok().map(|column| (column, n + 1)))?;
         }
     }
     None
@@ -144,7 +204,7 @@ impl Found<'_> {
             severity: said.severity.or(self.severity),
             code: said.code.map(str::to_owned),
             message: said.message.to_owned(),
-            file: Some(path::plain(self.file)),
+            file: (!self.file.is_empty()).then(|| path::plain(self.file)),
             line: Some(line),
             column: column.filter(|column| *column > 0 || end_column.is_some()),
             end_line,

@@ -71,7 +71,12 @@ impl Reader for Make {
 fn is_make(who: &str) -> bool {
     let who = who.rsplit('/').next().unwrap_or(who);
     let name = who.split('[').next().unwrap_or(who);
-    name == "ninja" || name.ends_with("make") && !name.contains(' ')
+    // `gmake-4.3`
+    let name = name
+        .split_once('-')
+        .filter(|(_, version)| version.starts_with(|c: char| c.is_ascii_digit()))
+        .map_or(name, |(name, _)| name);
+    name == "ninja" || (name.ends_with("make") || name == "Make") && !name.contains(' ')
 }
 
 fn unquoted(text: &str) -> &str {
@@ -88,6 +93,9 @@ fn failure(line: &str, sink: &mut Sink) -> usize {
     // What a recipe's program said is told already; make only passes it on.
     if place.is_none() && message.starts_with('[') {
         sink.evidence(Evidence::SaysError);
+        if let Some(found) = recipe(message) {
+            sink.diagnostic(found);
+        }
         return 1;
     }
     if message.starts_with("Waiting for unfinished jobs") {
@@ -101,6 +109,19 @@ fn failure(line: &str, sink: &mut Sink) -> usize {
         ..Diagnostic::default()
     });
     1
+}
+
+/// `[Makefile:20: all] Error 2`: where the rule stands whose recipe failed.
+fn recipe(message: &str) -> Option<Diagnostic> {
+    let (place, target) = message.strip_prefix('[')?.split_once("] ")?.0.split_once(": ")?;
+    let place = Place::colons(place)?;
+    Some(Diagnostic {
+        severity: Some(Severity::Note),
+        message: format!("the recipe of `{target}` failed"),
+        file: Some(place.file.to_owned()),
+        line: Some(place.line),
+        ..Diagnostic::default()
+    })
 }
 
 /// `CMake Error at CMakeLists.txt:5 (find_package):`, the message below, indented by two, then the call stack.

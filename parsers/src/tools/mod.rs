@@ -33,6 +33,7 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod bandit;
 mod biome;
 mod boost_test;
 mod browser_stack;
@@ -78,6 +79,7 @@ mod istanbul;
 mod java_stack;
 mod javac;
 mod jest;
+mod json_findings;
 mod junit_console;
 mod junit_xml;
 mod kotlin;
@@ -126,8 +128,10 @@ mod sarif;
 mod shell;
 mod shellcheck;
 mod sorbet;
+mod sqlfluff;
 mod stylelint;
 mod swift;
+mod table;
 mod tap;
 mod tsc;
 mod ty;
@@ -139,6 +143,7 @@ mod vite;
 mod vitest;
 mod webpack;
 mod xml;
+mod xml_findings;
 mod yamllint;
 
 /// In the order in which a line is offered: specific formats before general ones.
@@ -233,6 +238,8 @@ pub(crate) const TOOLS: &[Tool] = &[
     rspec::TOOL,
     minitest::TOOL,
     phpunit::TOOL,
+    sqlfluff::TOOL,
+    bandit::TOOL,
     shellcheck::TOOL,
     haskell_error::TOOL,
     php::TOOL,
@@ -247,6 +254,9 @@ pub(crate) const TOOLS: &[Tool] = &[
     ruby::TOOL,
     buildkit::TOOL,
     crash::TOOL,
+    table::TOOL,
+    json_findings::TOOL,
+    xml_findings::TOOL,
     // Reads what nobody else does: always the last.
     generic::TOOL,
 ];

@@ -89,17 +89,24 @@ fn local(name: &str) -> &str {
 
 impl<'a> Tag<'a> {
     pub(super) fn get(&self, wanted: &str) -> Option<Cow<'a, str>> {
+        self.raw().find(|(name, _)| *name == wanted).map(|(_, value)| unescape(value))
+    }
+
+    /// Names and values of all attributes.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
+        self.raw().map(|(name, value)| (name, unescape(value)))
+    }
+
+    fn raw(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let mut rest = self.attributes;
-        loop {
+        std::iter::from_fn(move || {
             let (name, after) = rest.split_once('=')?;
             let after = after.trim_start();
             let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''))?;
             let (value, more) = after[1..].split_once(quote)?;
-            if name.trim() == wanted {
-                return Some(unescape(value));
-            }
             rest = more;
-        }
+            Some((name.trim(), value))
+        })
     }
 
     pub(super) fn number(&self, name: &str) -> Option<u64> {

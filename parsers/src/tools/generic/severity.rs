@@ -166,6 +166,11 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
     (program && !rest.starts_with('/')).then(|| (None, rest.trim_start()))
 }
 
+/// `E`, `W`: a letter alone.
+pub(super) fn of_letter(text: &str) -> Option<Severity> {
+    one_letter(text).filter(|_| text.bytes().all(|b| b.is_ascii_uppercase()))
+}
+
 fn one_letter(text: &str) -> Option<Severity> {
     let mut chars = text.chars();
     let first = chars.next()?;

@@ -53,7 +53,9 @@ fn around(text: &str, at: usize) -> Option<Found<'_>> {
     let head = ["on", "at", "("].iter().find_map(|w| head.strip_suffix(w)).unwrap_or(head);
     let head = head.trim_end_matches([',', ':', ' ', '(', '[']);
     let (lead, file) = last_name(head)?;
-    if path::kind(file) != path::Kind::File {
+    // Perl's scripts need no extension: `syntax error at automake line 922, near`
+    let perl = lead.ends_with(" at ") && rest.starts_with(['.', ',']) && path::kind(file) == path::Kind::Word;
+    if path::kind(file) != path::Kind::File && !perl {
         return None;
     }
     let tail = rest.trim_start_matches([',', ':', '.', ')', ']', ' ', ';', '-']).trim_end();
@@ -72,6 +74,14 @@ fn around(text: &str, at: usize) -> Option<Found<'_>> {
     }
     if lead == "File" || lead == "from" {
         return None;
+    }
+    // NAG's `Deleted feature used: a.f90, line 4: message`
+    let named = lead.strip_suffix(':').is_some_and(|lead| {
+        lead.len() <= 40 && lead.split(' ').count() <= 4 && lead.starts_with(|c: char| c.is_ascii_alphabetic())
+    });
+    if named && rest.starts_with(": ") && !tail.is_empty() {
+        let severity = lead.trim_end_matches(':').rsplit([' ', ':']).next().and_then(severity::only).flatten();
+        return Some(Found { file, numbers, severity, message: tail });
     }
     let lead = ["at", "in", "from", "file"]
         .iter()

@@ -1,0 +1,170 @@
+//! Places that stand alone on a line, with the message on another.
+
+use super::numbers::{self, Numbers};
+use super::{Found, path, severity};
+use crate::Severity;
+use crate::window::Lines;
+
+/// What was found, and how many lines it takes.
+type Read<'a> = Option<(Found<'a>, usize)>;
+
+pub(super) fn read(lines: Lines<'_>) -> Read<'_> {
+    const FORMS: &[for<'a> fn(Lines<'a>) -> Read<'a>] =
+        &[docstyle, sibling, alone, eclipse, powershell, simulator, bracketed, entity];
+    FORMS.iter().find_map(|form| form(lines))
+}
+
+/// `a.rb:57 Message`: no separator, so one must stand beside another.
+fn sibling(lines: Lines<'_>) -> Read<'_> {
+    let read = |line: &'_ str| -> Option<usize> {
+        let (place, message) = line.split_once(' ')?;
+        let words = message.split(' ').count() > 2 && message.starts_with(|c: char| c.is_ascii_uppercase());
+        (words && place_alone(place).is_some()).then_some(place.len())
+    };
+    let line = lines.first();
+    let end = read(line)?;
+    let beside = [lines.back(1), lines.ahead(1)].into_iter().flatten().any(|other| read(other).is_some());
+    let (file, numbers) = place_alone(&line[..end])?;
+    beside.then_some((Found { file, numbers, severity: None, message: line[end..].trim() }, 1))
+}
+
+/// pydocstyle: `a/b.py:1 at module level:`, then `        D100: message`.
+fn docstyle(lines: Lines<'_>) -> Read<'_> {
+    let line = lines.first();
+    let (place, rest) = line.split_once(' ')?;
+    if !(rest.starts_with("at module level") || rest.starts_with("in ")) || !rest.ends_with(':') {
+        return None;
+    }
+    let (file, numbers) = place_alone(place)?;
+    let message = lines.ahead(1).filter(|next| next.starts_with("   "))?.trim();
+    let (code, _) = message.split_once(": ")?;
+    let coded = code.starts_with(|c: char| c.is_ascii_uppercase()) && code.ends_with(|c: char| c.is_ascii_digit());
+    coded.then_some((Found { file, numbers, severity: None, message }, 2))
+}
+
+/// `a/b.hs:3:4:` or `Warning: /a/b.pl:9:`, then the message: indented, behind `Warning:`, or in gfortran's way some lines below
+/// behind `Error: `.
+fn alone(lines: Lines<'_>) -> Read<'_> {
+    const BELOW_MAX: usize = 8;
+    let line = lines.first().trim_end();
+    let text = line.trim_start();
+    let (said, text) = match text.split_once(": ") {
+        Some((word, rest)) => (severity::only(word)?, rest),
+        None => (None, text),
+    };
+    if said.is_none() && line.starts_with([' ', '\t']) {
+        return None;
+    }
+    let colon = text.ends_with(':');
+    let (file, numbers) = place_alone(text.trim_end_matches(':'))?;
+    for n in 1..=BELOW_MAX {
+        let Some(next) = lines.ahead(n) else { break };
+        let below = next.trim();
+        let cut = severity::cut(below);
+        if let Some(severity) = cut.severity
+            && below.split_once(": ").is_some_and(|(word, _)| severity::only(word).is_some())
+        {
+            return Some((Found { file, numbers, severity: Some(severity), message: below }, n + 1));
+        }
+        // The message at once, with what it is about indented.
+        if n == 1 && said.is_some() && next.starts_with([' ', '\t']) && !below.is_empty() {
+            return Some((Found { file, numbers, severity: said, message: below }, 2));
+        }
+        let sentence = below.len() > 8 && below.contains(' ') && !below.starts_with(['|', '^']);
+        if n == 1 && sentence && colon && numbers.column.is_some() && below.starts_with(|c: char| c.is_alphabetic()) {
+            return Some((Found { file, numbers, severity: None, message: below }, 2));
+        }
+        // packwerk
+        if n == 1 && sentence && !colon && numbers.column.is_some() && below.contains(" violation: ") {
+            return Some((Found { file, numbers, severity: None, message: below }, 2));
+        }
+        if n == 1 && !colon || place_alone(below.trim_end_matches(':')).is_some() {
+            break;
+        }
+    }
+    None
+}
+
+/// `1. WARNING in /a/B.java (at line 10)`, the code, a row of carets, then the message.
+fn eclipse(lines: Lines<'_>) -> Read<'_> {
+    const BELOW_MAX: usize = 6;
+    let (head, rest) = lines.first().split_once(" (at line ")?;
+    let (line, _) = rest.split_once(')')?;
+    let (number, rest) = head.trim_start().split_once(". ")?;
+    let (word, file) = rest.split_once(" in ")?;
+    let severity = severity::only(word)??;
+    number.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
+    let numbers = Numbers { line: line.parse().ok()?, column: None, end_line: None, end_column: None };
+    (1..=BELOW_MAX).find_map(|n| {
+        let marks = lines.ahead(n)?.trim();
+        let message = lines.ahead(n + 1)?.trim();
+        (!marks.is_empty() && marks.bytes().all(|b| b == b'^') && !message.is_empty())
+            .then_some((Found { file: file.trim(), numbers, severity: Some(severity), message }, n + 2))
+    })
+}
+
+/// `At C:\a.ps1:8 char:29`, code behind `+`, then the message.
+fn powershell(lines: Lines<'_>) -> Read<'_> {
+    const BELOW_MAX: usize = 6;
+    let (head, column) = lines.first().strip_prefix("At ")?.split_once(" char:")?;
+    let (file, line) = head.rsplit_once(':')?;
+    let column: String = column.chars().take_while(char::is_ascii_digit).collect();
+    let numbers = Numbers { line: line.parse().ok()?, column: column.parse().ok(), end_line: None, end_column: None };
+    let file = if file == "line" { "" } else { file };
+    let below = (1..=BELOW_MAX).find_map(|n| {
+        let text = lines.ahead(n)?.trim();
+        (!text.is_empty() && !text.starts_with('+')).then_some((text, n))
+    });
+    // An error's own message stands above.
+    let (message, read) = match (below, lines.back(1).map(str::trim).filter(|above| !above.is_empty())) {
+        (Some((message, n)), None) => (message, n + 1),
+        (_, Some(above)) => (above, 1),
+        (None, None) => return None,
+    };
+    Some((Found { file, numbers, severity: Some(Severity::Error), message }, read))
+}
+
+/// A simulator's `# ** Error: message`, then `#    Time: 0 us  Scope: a.b File: /a/b.sv Line: 312`.
+fn simulator(lines: Lines<'_>) -> Read<'_> {
+    let (head, line) = lines.first().split_once(" Line: ")?;
+    let (_, file) = head.split_once(" File: ")?;
+    let above = lines.back(1)?.trim_start_matches(['#', ' ', '*']);
+    let severity = severity::cut(above).severity?;
+    let numbers = Numbers { line: line.trim().parse().ok()?, column: None, end_line: None, end_column: None };
+    Some((Found { file: file.trim(), numbers, severity: Some(severity), message: above }, 1))
+}
+
+/// Maven with Eclipse's compiler: `[WARNING] /a/B.java:[13]`, the code, carets, the message.
+fn bracketed(lines: Lines<'_>) -> Read<'_> {
+    const BELOW_MAX: usize = 4;
+    let (tag, rest) = lines.first().strip_prefix('[')?.split_once("] ")?;
+    let severity = severity::only(tag)??;
+    let (file, line) = rest.trim_end().strip_suffix(']')?.rsplit_once(":[")?;
+    let numbers = Numbers { line: line.parse().ok()?, column: None, end_line: None, end_column: None };
+    (1..=BELOW_MAX).find_map(|n| {
+        let marks = lines.ahead(n)?.trim();
+        let message = lines.ahead(n + 1)?.trim();
+        (!marks.is_empty() && marks.bytes().all(|b| b == b'^') && !message.is_empty())
+            .then_some((Found { file, numbers, severity: Some(severity), message }, n + 2))
+    })
+}
+
+/// RXP: the message, then `in unnamed entity at line 71 char 8 of file:///a/b.xml`.
+fn entity(lines: Lines<'_>) -> Read<'_> {
+    let (_, rest) = lines.first().strip_prefix("in ")?.split_once(" entity at line ")?;
+    let (line, rest) = rest.split_once(" char ")?;
+    let (column, file) = rest.split_once(" of ")?;
+    let message = lines.back(1)?;
+    let severity = severity::cut(message).severity?;
+    let numbers = Numbers { line: line.parse().ok()?, column: column.parse().ok(), end_line: None, end_column: None };
+    Some((Found { file: file.trim(), numbers, severity: Some(severity), message }, 1))
+}
+
+/// `name:3`, `name:3:4`, `name:3.4-26`, nothing else.
+fn place_alone(text: &str) -> Option<(&str, Numbers)> {
+    let from = if text.as_bytes().get(1) == Some(&b':') { 2 } else { 0 };
+    let at = from + text.get(from..)?.find(':')?;
+    let (numbers, rest, _) = numbers::after(&text[at..])?;
+    let file = &text[..at];
+    (rest.is_empty() && path::kind(file) == path::Kind::File).then_some((file, numbers))
+}

@@ -1,0 +1,403 @@
+//! Findings in JSON of a shape nobody else knows: linters agree on `file`, `line` and `message`, and on little else.
+//!
+//! An object with a message and a line is a finding where its file, its rule or its severity stands in it or around it.
+
+use serde_json::{Map, Value};
+
+use super::{Kind, Reader, Tool};
+use crate::document::Document;
+use crate::sink::Sink;
+use crate::window::Lines;
+use crate::{Diagnostic, Severity};
+
+pub(super) const TOOL: Tool = Tool {
+    name: "json-findings",
+    kind: Kind::Generic,
+    json: &["\"line", "\"Line", "_line", "Line\"", "LineNumber", "lineno\"", "\"lnum\"", "\"row\"", "\"begin"],
+    reader: || Box::new(JsonFindings),
+    ..Tool::DEFAULT
+};
+
+/// Keys as they are once lowered and without `_` and `-`, the most telling first.
+const MESSAGE: &[&str] = &[
+    "message",
+    "msg",
+    "text",
+    "latermessage",
+    "issuetext",
+    "failure",
+    "overview",
+    "summary",
+    "description",
+    "displaytext",
+    "detail",
+];
+const MESSAGE_ELSE: &[&str] = &[
+    "title",
+    "reason",
+    "ruledescription",
+    "shortdesc",
+    "issuetype",
+    "issuename",
+    "queryname",
+    "details",
+    "hint",
+    "comment",
+    "checkname",
+    "type",
+    "rulename",
+    "rulecode",
+];
+const LINE: &[&str] = &[
+    "line",
+    "linenumber",
+    "lineno",
+    "startline",
+    "linestart",
+    "linefrom",
+    "beginline",
+    "linebegin",
+    "laterlineno",
+    "linenum",
+    "startlineno",
+    "filerow",
+    "sourceline",
+    "row",
+    "lnum",
+    "startlinenumber",
+    "maineventlinenumber",
+    "firstline",
+    "startrow",
+];
+const COLUMN: &[&str] = &[
+    "column",
+    "col",
+    "columnnumber",
+    "startcolumn",
+    "columnstart",
+    "columnfrom",
+    "begincolumn",
+    "columnbegin",
+    "linepos",
+    "startlinepos",
+    "indexstart",
+    "char",
+];
+const END_LINE: &[&str] = &["endline", "lineend", "lineto", "endlineno", "endlinenumber", "linenum"];
+const END_COLUMN: &[&str] = &["endcolumn", "columnend", "columnto", "endlinepos", "endcolumnnumber", "endcol"];
+const FILE: &[&str] = &[
+    "file",
+    "filename",
+    "filepath",
+    "path",
+    "uri",
+    "fullpath",
+    "buildfile",
+    "laterfile",
+    "artifacturi",
+    "target",
+    "source",
+    "sourcefile",
+    "strippedmaineventfilepathname",
+    "maineventfilepathname",
+    "fullfilename",
+    "document",
+];
+const CODE: &[&str] = &[
+    "code",
+    "ruleid",
+    "rule",
+    "checkid",
+    "check",
+    "rulecode",
+    "checkname",
+    "rulename",
+    "rulenames",
+    "testid",
+    "issuetypeid",
+    "issueid",
+    "latersid",
+    "key",
+    "id",
+    "checkername",
+    "checker",
+    "warningtype",
+    "linter",
+    "fromlinter",
+    "smelltype",
+    "linterror",
+    "type",
+    "name",
+];
+const SEVERITY: &[&str] =
+    &["severity", "level", "levelname", "messageseverity", "issueseverity", "impact", "kind", "type"];
+/// Objects, or lists whose first element is one, that say where.
+const PLACES: &[&str] = &[
+    "location",
+    "locations",
+    "range",
+    "linerange",
+    "region",
+    "position",
+    "positions",
+    "pos",
+    "start",
+    "begin",
+    "lines",
+    "line",
+    "span",
+    "spans",
+    "loc",
+    "textrange",
+    "physicallocation",
+    "startposition",
+    "primarylabel",
+    "primarylocation",
+    "filelinerange",
+    "linenumbers",
+    "occurrences",
+    "artifactlocation",
+    "sourcefile",
+    "causemetadata",
+    "files",
+    "extra",
+    "at",
+    "from",
+];
+const PLACE_DEPTH_MAX: usize = 4;
+const MESSAGE_BYTES_MAX: usize = 4 << 10;
+/// Of a document; what linters write has few levels.
+const DEPTH_MAX: usize = 32;
+
+struct JsonFindings;
+
+impl Reader for JsonFindings {
+    fn read(&mut self, _lines: Lines<'_>, _sink: &mut Sink) -> usize {
+        0
+    }
+
+    fn read_document(&mut self, document: &Document<'_>, sink: &mut Sink) -> bool {
+        document.json::<Value>().is_some_and(|value| read(&value, sink))
+    }
+}
+
+/// Adds the findings in `value`; `false` where there is none.
+pub(super) fn read(value: &Value, sink: &mut Sink) -> bool {
+    let mut found = Vec::new();
+    walk(value, Around::default(), 0, &mut found);
+    let any = !found.is_empty();
+    found.into_iter().for_each(|found| sink.diagnostic(found));
+    any
+}
+
+/// What objects say for those inside them.
+#[derive(Clone, Copy, Default)]
+struct Around<'a> {
+    file: Option<&'a str>,
+    severity: Option<Severity>,
+}
+
+fn walk<'a>(value: &'a Value, around: Around<'a>, depth: usize, found: &mut Vec<Diagnostic>) {
+    if depth > DEPTH_MAX {
+        return;
+    }
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| walk(item, around, depth + 1, found)),
+        Value::Object(object) => {
+            if let Some(finding) = finding(object, around) {
+                found.push(finding);
+                return;
+            }
+            let file =
+                file_of(object).or_else(|| object.get("name").and_then(Value::as_str).filter(|name| is_path(name)));
+            let around = Around { file: file.or(around.file), severity: around.severity };
+            for (key, value) in object {
+                if !value.is_object() && !value.is_array() {
+                    continue;
+                }
+                // `{"src/a.go": [ … ]}`, `{"error": {"data": [ … ]}}`
+                let around = match (is_path(key), severity_word(key)) {
+                    (true, _) => Around { file: Some(key), ..around },
+                    (false, Some(severity)) => Around { severity: Some(severity), ..around },
+                    (false, None) => around,
+                };
+                walk(value, around, depth + 1, found);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn finding(object: &Map<String, Value>, around: Around<'_>) -> Option<Diagnostic> {
+    let place = place(object);
+    let line = place.line?;
+    let message = word(object, MESSAGE)
+        .or_else(|| nested(object, &["message", "extra", "rule"], &["text", "message", "shortdesc"]))
+        .or_else(|| word(object, MESSAGE_ELSE))?;
+    let code = code(object, &message);
+    let severity = severity(object).or(around.severity);
+    let file = place.file.or(around.file);
+    if file.is_none() && code.is_none() && severity.is_none() {
+        return None;
+    }
+    let message = message.trim();
+    Some(Diagnostic {
+        severity,
+        code,
+        message: message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)].to_owned(),
+        file: file.map(|file| if file.starts_with("file:") { super::sarif::path(file) } else { file.to_owned() }),
+        line: Some(line).filter(|line| *line > 0),
+        column: place.column,
+        end_line: place.end_line,
+        end_column: place.end_column,
+        ..Diagnostic::default()
+    })
+}
+
+#[derive(Default)]
+struct Place<'a> {
+    file: Option<&'a str>,
+    line: Option<u32>,
+    column: Option<u32>,
+    end_line: Option<u32>,
+    end_column: Option<u32>,
+}
+
+fn place(object: &Map<String, Value>) -> Place<'_> {
+    let mut place = Place::default();
+    fill(object, &mut place, "", 0);
+    place
+}
+
+/// Takes from the object itself, then from those in it that say where.
+fn fill<'a>(object: &'a Map<String, Value>, place: &mut Place<'a>, key: &str, depth: usize) {
+    // The Language Server Protocol counts from 0; its columns are `character`s of a range's `start`.
+    let zero_based = object.contains_key("character") && key.starts_with("start");
+    let base = |n: Option<u32>| if zero_based { n.and_then(|n| n.checked_add(1)) } else { n };
+    place.file = place.file.or_else(|| file_of(object));
+    if place.line.is_none() {
+        place.line = base(number(object, LINE));
+        place.column =
+            if zero_based { base(number(object, &["character"])) } else { number(object, COLUMN).filter(|n| *n > 0) };
+    }
+    place.end_line = place.end_line.or_else(|| number(object, END_LINE)).filter(|n| *n > 0);
+    place.end_column = place.end_column.or_else(|| number(object, END_COLUMN)).filter(|n| *n > 0);
+    if depth >= PLACE_DEPTH_MAX {
+        return;
+    }
+    let end = ["end", "end_location", "endPosition"].iter().find_map(|name| object.get(*name)?.as_object());
+    if let Some(end) = end {
+        let zero_based = end.contains_key("character");
+        let base = |n: Option<u32>| if zero_based { n.and_then(|n| n.checked_add(1)) } else { n };
+        place.end_line = place.end_line.or_else(|| base(number(end, LINE)));
+        place.end_column =
+            place.end_column.or_else(|| base(number(end, if zero_based { &["character"] } else { COLUMN })));
+    }
+    for name in PLACES {
+        let Some(value) = get(object, name) else { continue };
+        match value {
+            Value::Object(inner) => fill(inner, place, name, depth + 1),
+            Value::Array(items) => match items.first() {
+                Some(Value::Object(inner)) => fill(inner, place, name, depth + 1),
+                // Columns only where the line is told elsewhere; a list of lines begins with the first.
+                Some(Value::Number(first)) if *name == "span" => {
+                    place.column = place.column.or_else(|| first.as_u64().and_then(|n| u32::try_from(n).ok()));
+                }
+                Some(Value::Number(first)) if matches!(*name, "lines" | "linenumbers" | "filelinerange") => {
+                    place.line = place.line.or_else(|| first.as_u64().and_then(|n| u32::try_from(n).ok()));
+                }
+                Some(_) | None => {}
+            },
+            // checkstyle-like `"begin": 3` in `"lines"`.
+            Value::Number(_) if *name == "begin" && place.line.is_none() => {
+                place.line = number(object, &["begin"]);
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+}
+
+fn plain(key: &str) -> String {
+    key.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// The value of a key that is `wanted` once it is made plain.
+fn get<'a>(object: &'a Map<String, Value>, wanted: &str) -> Option<&'a Value> {
+    object.get(wanted).or_else(|| object.iter().find(|(key, _)| plain(key) == wanted).map(|(_, value)| value))
+}
+
+fn number(object: &Map<String, Value>, names: &[&str]) -> Option<u32> {
+    names.iter().find_map(|name| match get(object, name)? {
+        Value::Number(number) => number.as_u64().and_then(|n| u32::try_from(n).ok()),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    })
+}
+
+fn word(object: &Map<String, Value>, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| get(object, name)?.as_str().filter(|text| !text.trim().is_empty())).map(str::to_owned)
+}
+
+fn nested(object: &Map<String, Value>, outer: &[&str], inner: &[&str]) -> Option<String> {
+    outer.iter().find_map(|name| word(get(object, name)?.as_object()?, inner))
+}
+
+fn file_of(object: &Map<String, Value>) -> Option<&str> {
+    FILE.iter().find_map(|name| get(object, name)?.as_str().filter(|text| !text.is_empty() && is_name(text)))
+}
+
+fn is_name(text: &str) -> bool {
+    const NAME_BYTES_MAX: usize = 1024;
+    text.len() <= NAME_BYTES_MAX && !text.contains(['\n', '{', '<', '|']) && text != "-"
+}
+
+/// A key or name that can only be a file's.
+fn is_path(text: &str) -> bool {
+    is_name(text)
+        && !text.contains("://")
+        && (text.contains(['/', '\\'])
+            || text.rsplit_once('.').is_some_and(|(stem, extension)| {
+                !stem.is_empty()
+                    && (1..=8).contains(&extension.len())
+                    && extension.bytes().all(|b| b.is_ascii_alphanumeric())
+            }))
+        && !text.contains(' ')
+}
+
+fn code(object: &Map<String, Value>, message: &str) -> Option<String> {
+    const CODE_BYTES_MAX: usize = 120;
+    CODE.iter().find_map(|name| {
+        let value = get(object, name)?;
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) if matches!(*name, "code" | "id") => number.to_string(),
+            Value::Object(inner) => word(inner, &["id", "code", "name", "value", "ruleid"])?,
+            Value::Array(items) => items.first()?.as_str()?.to_owned(),
+            Value::Number(_) | Value::Null | Value::Bool(_) => return None,
+        };
+        let fits =
+            !text.is_empty() && text.len() <= CODE_BYTES_MAX && text != message && severity_word(&text).is_none();
+        (fits && text != "issue").then_some(text)
+    })
+}
+
+fn severity(object: &Map<String, Value>) -> Option<Severity> {
+    let of = |object: &Map<String, Value>| {
+        SEVERITY.iter().find_map(|name| get(object, name)?.as_str().and_then(severity_word))
+    };
+    of(object).or_else(|| ["rule", "extra"].iter().find_map(|name| of(get(object, name)?.as_object()?)))
+}
+
+/// Only words: every tool has a scale of numbers of its own.
+fn severity_word(word: &str) -> Option<Severity> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "error" | "errors" | "fatal" | "critical" | "blocker" | "high" | "major" | "e" | "err" => Severity::Error,
+        "warning" | "warnings" | "warn" | "medium" | "moderate" | "minor" | "w" => Severity::Warning,
+        "info" | "information" | "informational" | "low" | "style" | "convention" | "refactor" | "notice" => {
+            Severity::Info
+        }
+        "hint" | "suggestion" => Severity::Hint,
+        "note" => Severity::Note,
+        _ => return None,
+    })
+}
