@@ -50,7 +50,8 @@ impl Peeler {
                 Some(b'0'..=b'9') => timestamp(rest),
                 Some(b'[') => self.bracket(text, prefix.bytes),
                 Some(b'#') => buildkit(rest),
-                Some(b'a'..=b'z' | b'A'..=b'Z' | b'@') => 0,
+                Some(b'A'..=b'Z') => syslog(rest),
+                Some(b'a'..=b'z' | b'@') => 0,
                 // Only Ant's tags are indented.
                 Some(b' ') if rest.iter().take(12).find(|b| **b != b' ') == Some(&b'[') => 0,
                 Some(_) | None => break,
@@ -94,7 +95,7 @@ impl Peeler {
     /// padding that compose adds, or by the bar's being where it was on the line before.
     fn compose(&mut self, line: &[u8]) -> usize {
         const NAME_BYTES_MAX: usize = 64;
-        let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@');
         let name = line.iter().take(NAME_BYTES_MAX).take_while(|b| is_name(b)).count();
         let blanks = line[name..].iter().take_while(|b| **b == b' ').count();
         let bar = name + blanks;
@@ -204,6 +205,25 @@ fn timestamp(line: &[u8]) -> usize {
     }
 }
 
+/// The journal's `Jan 02 03:04:05 host app[123]: `
+fn syslog(line: &[u8]) -> usize {
+    const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    const NAME_BYTES_MAX: usize = 64;
+    let month = line.get(..3).is_some_and(|name| MONTHS.chunks(3).any(|month| month == name));
+    if !month
+        || !matches!(line.get(4), Some(b' ' | b'0'..=b'3'))
+        || !line.get(7..).is_some_and(|rest| matches(rest, b"00:00:00 "))
+    {
+        return 0;
+    }
+    let word = |from: usize, end: u8| {
+        line[from..].iter().take(NAME_BYTES_MAX).position(|b| *b == end).filter(|at| *at > 0).map(|at| from + at + 1)
+    };
+    let Some(program) = word(16, b' ') else { return 0 };
+    let Some(end) = word(program, b':') else { return 0 };
+    if line[program..end].contains(&b' ') { 0 } else { blank_after(line, end) }
+}
+
 /// Length of a clock or of a date with a clock; 0 if it is neither.
 fn clock_or_date(text: &[u8]) -> usize {
     let mut at = 0;
@@ -276,6 +296,8 @@ mod tests {
             "[INFO] ",
             "[ERROR] ",
             "api | ",
+            "app_web.1.x7f@node1    | ",
+            "Jan 02 03:04:05 host app[123]: ",
             "2026-01-02T03:04:05Z web:build: ",
         ] {
             let line = format!("{prefix}  a.c:1:2: error: x");

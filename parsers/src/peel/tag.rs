@@ -63,6 +63,11 @@ fn begins(line: &[u8], tag: &[u8]) -> Option<usize> {
 fn candidate(line: &[u8]) -> usize {
     match line.first() {
         Some(b'[') => bracket(line, 0),
+        // Azure's agent, where a task's errors go through it.
+        Some(b'#') => ["##[error]", "##[warning]", "##[debug]"]
+            .iter()
+            .find(|tag| line.starts_with(tag.as_bytes()))
+            .map_or(0, |tag| tag.len()),
         // Ant's tasks.
         Some(b' ') => {
             let blanks = line.iter().take(12).take_while(|b| **b == b' ').count();
@@ -173,6 +178,7 @@ mod tests {
             "@acme/web: ",
             "packages/a test: ",
             "stderr: ",
+            "##[error]",
             "    [javac] ",
         ] {
             let three = format!("{tag}one\n{tag}two\nother\n{}\n", tag.trim_end());

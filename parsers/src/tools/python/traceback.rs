@@ -260,12 +260,26 @@ fn ends_message(line: &str) -> bool {
         "FAILED",
         "Error: Process completed",
         "##[",
+        "INFO ",
+        "DEBUG ",
+        "WARN ",
+        "WARNING ",
+        "[INFO]",
     ];
     // What Compose and others say when a service is over.
     line.contains(HEADER)
         || line.contains(" exited with code ")
         || STARTS.iter().any(|start| line.starts_with(start))
         || line.trim_start().starts_with("+---")
+        || is_progress(line)
+}
+
+/// ninja's `[7/20] ` and what downloads say.
+fn is_progress(line: &str) -> bool {
+    let counted =
+        line.strip_prefix('[').and_then(|rest| rest.split_once("] ")).and_then(|(count, _)| count.split_once('/'));
+    let digits = |text: &str| !text.trim().is_empty() && text.trim().bytes().all(|b| b.is_ascii_digit());
+    counted.is_some_and(|(done, all)| digits(done) && digits(all)) || line.starts_with("Downloading")
 }
 
 /// Where the header of the next traceback of a chain is: `During handling of …` stands between blank lines.
