@@ -12,8 +12,8 @@ use futures_util::{StreamExt, stream};
 use super::{Fault, ensure};
 use crate::id::{CallToken, RunId};
 use crate::sandbox::{
-    DockerLauncher, Engine, ExecOutput, ExecRequest, Launcher, OutputSink, PreparedImage, ResourceLimits, Sandbox,
-    SandboxError, SandboxSpec, Stream, TarStream, Weaker,
+    Confinement, DockerLauncher, Engine, ExecOutput, ExecRequest, Launcher, OutputSink, PreparedImage, ResourceLimits,
+    Sandbox, SandboxError, SandboxSpec, Stream, TarStream, Weaker,
 };
 use crate::task::Outcome;
 
@@ -89,6 +89,12 @@ impl Lab {
 
     pub fn unenforced(&self) -> &Weaker {
         &self.unenforced
+    }
+
+    /// The runtime brings a kernel of its own, which the engine's limits meet as one process: what goes too far inside may
+    /// take the whole sandbox with it.
+    pub(super) fn has_own_kernel(&self) -> bool {
+        self.unenforced.contains(&Confinement::Seccomp)
     }
 
     pub fn extent(&self) -> Extent {

@@ -24,7 +24,11 @@ pub(super) const CASES: &[Case] = &[
 /// Tries every way; prints what got further than this machine's own routing table, and the slowest attempt.
 const REACH: &str = "
 import errno, json, socket, sys, time
+# Without a route that is the same as no network; with one it would be a host that does not answer.
+alone = {line.split(':')[0].strip() for line in open('/proc/net/dev').read().splitlines()[2:]} <= {'lo'}
 refused = {errno.ENETUNREACH, errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT, errno.ENODEV}
+if alone:
+    refused.add(errno.EHOSTUNREACH)
 reached, slowest = [], 0
 def attempt(what, act):
     global slowest

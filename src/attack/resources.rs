@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::lab::{LIMITS, Lab, Ran, Room, nothing};
 use super::{Case, Danger, Fault, Found, Group, ensure};
 use crate::output::escape::{Sgr, escape};
-use crate::sandbox::{ExecRequest, OutputSink, Stream};
+use crate::sandbox::{ExecRequest, OutputSink, SandboxError, Stream};
 use crate::task::Outcome;
 
 const fn case(id: &'static str, title: &'static str, run: super::Run) -> Case {
@@ -71,8 +71,7 @@ print('unlimited')
 async fn memory_bomb(lab: &Lab) -> Found {
     let room = lab.room().await?;
     let limit = LIMITS.memory_bytes >> 20;
-    let heap = room.python(TOUCH, &[&(2 * limit).to_string()]).await?;
-    ensure(heap.outcome() == Outcome::OutOfMemory, || format!("a heap of twice the limit: {}", heap.summary()))?;
+    let (room, ending) = exhausted(lab, room, 2 * limit).await?;
     room.next_call_works().await?;
     for folder in ["/dev/shm", "/tmp"] {
         let filled = room.python(FILL, &[folder, &(2 * limit).to_string()]).await?;
@@ -85,9 +84,23 @@ async fn memory_bomb(lab: &Lab) -> Found {
         .await?;
     ensure(cache.outcome() == EXITED_WELL, || format!("the page cache counted as the program's: {}", cache.summary()))?;
     room.leave().await?;
-    Ok(format!(
-        "twice {limit} MiB is out_of_memory by the control group's counter; /dev/shm and /tmp have an end of their own"
-    ))
+    Ok(format!("twice {limit} MiB {ending}; /dev/shm and /tmp have an end of their own"))
+}
+
+/// Takes more memory than there is. The room afterwards is another one where the runtime has nothing smaller to end than
+/// the whole sandbox; then that is what has to be said.
+async fn exhausted(lab: &Lab, room: Room, mib: u64) -> Result<(Room, &'static str), Fault> {
+    match room.python(TOUCH, &[&mib.to_string()]).await {
+        Ok(heap) if heap.outcome() == Outcome::OutOfMemory => {
+            Ok((room, "is out_of_memory by the control group's counter"))
+        }
+        Ok(heap) => Err(Fault::Broken(format!("a heap of {mib} MiB: {}", heap.summary()))),
+        // The container may be gone before it can be asked why.
+        Err(SandboxError::Lost { .. }) if lab.has_own_kernel() => {
+            Ok((lab.room().await?, "ends the whole sandbox, which is said, and the next one works"))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn swap(lab: &Lab) -> Found {
@@ -102,15 +115,18 @@ import mmap
 area = mmap.mmap(-1, 100 << 20)
 for at in range(0, len(area), 4096):
     area[at] = 1
-area.madvise(21)
+try:
+    area.madvise(21)
+except OSError as error:
+    print('refused', error.errno)
+    raise SystemExit
 print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmSwap')))
 ";
     let ran = room.python(evade, &[]).await?;
-    ensure(ran.text().trim() == "0", || format!("pages were put out to swap: {}", ran.summary()))?;
-    let beyond = room.python(TOUCH, &[&((LIMITS.memory_bytes >> 20) * 5 / 4).to_string()]).await?;
-    ensure(beyond.outcome() == Outcome::OutOfMemory, || {
-        format!("a quarter more than the limit: {}", beyond.summary())
-    })?;
+    let kept = ran.text().trim() == "0" || lab.has_own_kernel() && ran.text().trim() == "refused 22";
+    ensure(kept, || format!("pages were put out to swap: {}", ran.summary()))?;
+    let beyond = (LIMITS.memory_bytes >> 20) * 5 / 4;
+    let (room, _) = exhausted(lab, room, beyond).await?;
     room.leave().await?;
     Ok("memory and swap have one limit; paging out on request put nothing into swap".into())
 }
@@ -208,7 +224,9 @@ async fn disk_fill(lab: &Lab) -> Found {
         })?;
         let used = room.say(&format!("du -sm {folder} | cut -f1; rm -f {folder}/fill*")).await?;
         let used: u64 = used.trim().parse().unwrap_or(u64::MAX);
-        ensure(used < 2 * most, || format!("{folder} was stopped only at {used} MiB of {most}"))?;
+        // A kernel of the runtime's own is slow to tell how much there is.
+        let bound = most * if lab.has_own_kernel() { 3 } else { 2 };
+        ensure(used < bound, || format!("{folder} was stopped only at {used} MiB of {most}"))?;
         stopped.push(format!("{folder} at {used} MiB"));
         room.next_call_works().await?;
     }
@@ -270,10 +288,12 @@ print('depth', depth)
     let started = Instant::now();
     let walked = room.sandbox.walk().await;
     let walk = started.elapsed();
-    ensure(walk < Duration::from_secs(20), || format!("a walk took {walk:?}"))?;
+    // A kernel that asks the host for each step of a path takes long for 3,000 of them.
+    let walk_max = Duration::from_secs(if lab.has_own_kernel() { 60 } else { 20 });
+    ensure(walk < walk_max, || format!("a walk took {walk:?}"))?;
     let seen = match &walked {
         Ok(manifest) => format!("a walk saw {} entries", manifest.entries.len()),
-        Err(crate::sandbox::SandboxError::Refused { detail, .. }) => format!("a walk was refused ({detail})"),
+        Err(SandboxError::Refused { detail, .. }) => format!("a walk was refused ({detail})"),
         Err(error) => return Err(Fault::Broken(error.to_string())),
     };
     room.next_call_works().await?;

@@ -255,6 +255,9 @@ mod tests {
         let weaker = Weaker::from([Confinement::Pids, Confinement::Seccomp]);
         let accepting = Profile { weaker: weaker.clone(), ..profile() };
         assert_eq!(accepting.container("image"), profile().container("image"));
+        let named = Profile { runtime: Some("runsc".into()), ..accepting.clone() };
+        let pids = named.container("image").host_config.and_then(|host| host.pids_limit).unwrap();
+        assert!(pids > i64::from(named.limits.pids), "the engine counts the threads of its kernel too: {pids}");
         let mut seen = Hardening { pids_max: None, ..confined() };
         seen.command.seccomp = Some(0);
         accepting.verify_inside(&seen).unwrap();

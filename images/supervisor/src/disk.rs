@@ -21,7 +21,7 @@ use crate::{privileges, spool, sweep};
 
 const LOOK_EVERY_MS: i32 = 10;
 /// Without any sign of growth things are added up this often: a neighbour that frees space hides what we take.
-const ADD_UP_EVERY: Duration = Duration::from_secs(1);
+const ADD_UP_EVERY: Duration = Duration::from_millis(200);
 /// Adding up may take a twentieth of the time, or a quarter where there are signs.
 const CALM_FACTOR: u32 = 20;
 const ALARM_FACTOR: u32 = 4;
@@ -61,6 +61,8 @@ pub(crate) struct DiskWatch {
     pub(crate) pid: Pid,
     channel: OwnedFd,
     commands_run: bool,
+    /// How often they began to run: what the watch says of an earlier time is about commands that are over.
+    begun: u8,
 }
 
 pub(crate) enum News {
@@ -76,7 +78,7 @@ impl DiskWatch {
         sys::set_nonblocking(channel.as_raw_fd())?;
         match sys::fork()? {
             Fork::Child => watch(limits, theirs, null),
-            Fork::Parent(pid) => Ok(Self { pid, channel, commands_run: false }),
+            Fork::Parent(pid) => Ok(Self { pid, channel, commands_run: false, begun: 0 }),
         }
     }
 
@@ -87,6 +89,7 @@ impl DiskWatch {
     pub(crate) fn tell(&mut self, commands_run: bool) {
         if self.commands_run != commands_run {
             self.commands_run = commands_run;
+            self.begun = self.begun.wrapping_add(u8::from(commands_run));
             // A watch that is gone is noticed by what it says.
             let _ = sys::write(self.fd(), &[if commands_run { BEGIN } else { END }]);
         }
@@ -95,7 +98,7 @@ impl DiskWatch {
     pub(crate) fn hear(&self) -> News {
         let mut word = [0; 8];
         match sys::read(self.fd(), &mut word) {
-            Ok(1) if word[0] == OVER => News::Over,
+            Ok(2) if word[..2] == [OVER, self.begun] => News::Over,
             Ok(0) => News::Gone,
             Ok(_) => News::Nothing,
             Err(error) if sys::is_retry(&error) => News::Nothing,
@@ -115,7 +118,7 @@ fn watch(limits: &DiskLimits, channel: OwnedFd, null: RawFd) -> ! {
         sys::exit_now(1);
     }
     let mut ledger = Ledger::open(limits, "/proc".into());
-    let mut commands_run = false;
+    let (mut commands_run, mut begun) = (false, 0u8);
     loop {
         let mut fds = [libc::pollfd { fd: channel.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
         if sys::poll(&mut fds, if commands_run { LOOK_EVERY_MS } else { -1 }).is_err() {
@@ -126,6 +129,7 @@ fn watch(limits: &DiskLimits, channel: OwnedFd, null: RawFd) -> ! {
             match sys::read(channel.as_raw_fd(), &mut word) {
                 Ok(1) if word[0] == BEGIN => {
                     commands_run = true;
+                    begun = begun.wrapping_add(1);
                     ledger.begin(Instant::now());
                 }
                 Ok(1) => commands_run = false,
@@ -133,7 +137,7 @@ fn watch(limits: &DiskLimits, channel: OwnedFd, null: RawFd) -> ! {
             }
         }
         if commands_run && ledger.is_over(Instant::now()) {
-            let _ = sys::write(channel.as_raw_fd(), &[OVER]);
+            let _ = sys::write(channel.as_raw_fd(), &[OVER, begun]);
         }
     }
 }
@@ -201,7 +205,8 @@ impl Ledger {
         self.free = free;
         let after = Instant::now();
         let took = after.duration_since(now);
-        self.next_alarm = after + took * ALARM_FACTOR;
+        // A kernel of the runtime's own takes so long that too much would happen meanwhile.
+        self.next_alarm = after + took * if spool::counts_links() { ALARM_FACTOR } else { 1 };
         self.next_calm = after + ADD_UP_EVERY.max(took * CALM_FACTOR);
     }
 }
@@ -271,8 +276,7 @@ fn add_open_without_a_name(seen: &mut Seen, processes: impl Iterator<Item = Path
         for thread in threads.flatten().map(|thread| thread.path()) {
             match fs::read_dir(thread.join("fd")) {
                 Ok(fds) => {
-                    let files = fds.flatten().filter_map(|fd| fs::metadata(fd.path()).ok());
-                    for file in files.filter(|file| file.is_file() && file.nlink() == 0) {
+                    for file in fds.flatten().filter_map(|fd| open_without_a_name(&fd.path())) {
                         if seen.devices.contains(&file.dev()) && seen.counted.insert((file.dev(), file.ino())) {
                             seen.usage = seen.usage.plus(Usage { bytes: file.blocks() * 512, inodes: 1 });
                         }
@@ -285,6 +289,14 @@ fn add_open_without_a_name(seen: &mut Seen, processes: impl Iterator<Item = Path
             }
         }
     }
+}
+
+/// What a descriptor leads to, if that is a file whose name is gone.
+fn open_without_a_name(fd: &Path) -> Option<Metadata> {
+    let file = fs::metadata(fd).ok().filter(Metadata::is_file)?;
+    // Where links are not counted, what the descriptor is called tells. Who names a file so counts it twice.
+    let says_deleted = || fs::read_link(fd).is_ok_and(|name| name.as_os_str().as_bytes().ends_with(b" (deleted)"));
+    (file.nlink() == 0 || !spool::counts_links() && says_deleted()).then_some(file)
 }
 
 fn processes(proc: &Path) -> impl Iterator<Item = PathBuf> {

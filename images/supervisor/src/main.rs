@@ -54,6 +54,7 @@ fn main() {
         sys::exit_now(2);
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    sys::wipe_environment();
     if let Some(("copy", places)) = arguments.split_first().map(|(role, rest)| (role.as_str(), rest)) {
         copy::play(places);
     }
@@ -151,7 +152,8 @@ fn run(signals: &OwnedFd, null: File) -> io::Result<()> {
 
 fn on_signals(signals: &OwnedFd, calls: &mut Calls) -> Flow {
     for signal in sys::pending_signals(signals.as_fd()) {
-        if signal != libc::SIGCHLD {
+        // What commands send means nothing.
+        if signal.number != libc::SIGCHLD && signal.sender == 0 {
             return Flow::End;
         }
     }

@@ -212,9 +212,24 @@ pub(crate) fn as_command_sender<T>(act: impl FnOnce() -> T) -> io::Result<T> {
     sys::prctl(libc::PR_SET_DUMPABLE, 0).map(|_| result)
 }
 
+/// The same with the real uid too, so that a signal to everybody reaches nobody of ours: helpers are of real uid 0, and a
+/// sender's real uid counts as well. Saved uid stays 0. Commands may meanwhile signal PID 1, which heeds only who is
+/// outside the container.
+pub(crate) fn as_command_user<T>(act: impl FnOnce() -> T) -> io::Result<T> {
+    set_uids(SANDBOX_UID, SANDBOX_UID)?;
+    let result = act();
+    set_uids(0, 0).expect("the saved uid is 0");
+    sys::prctl(libc::PR_SET_DUMPABLE, 0).map(|_| result)
+}
+
 fn set_effective_uid(uid: u32) -> io::Result<()> {
+    set_uids(u32::MAX, uid)
+}
+
+/// Real and effective; the saved one stays.
+fn set_uids(real: u32, effective: u32) -> io::Result<()> {
     // SAFETY: integers only. The raw call, because this process has one thread and needs no broadcast.
-    match unsafe { libc::syscall(libc::SYS_setresuid, u32::MAX, uid, u32::MAX) } {
+    match unsafe { libc::syscall(libc::SYS_setresuid, real, effective, u32::MAX) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

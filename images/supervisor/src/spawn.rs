@@ -163,8 +163,8 @@ impl SpawnError {
             (_, libc::ENOENT) => ErrorKind::NotFound,
             (_, libc::ENOTDIR) => ErrorKind::NotADirectory,
             (_, libc::EACCES | libc::EPERM) => ErrorKind::Permission,
-            (_, libc::E2BIG) => ErrorKind::TooLarge,
-            (Stage::Program, libc::ENOEXEC) => ErrorKind::BadRequest,
+            (_, libc::E2BIG | libc::ENAMETOOLONG) => ErrorKind::TooLarge,
+            (_, libc::ELOOP) | (Stage::Program, libc::ENOEXEC | libc::ETXTBSY) => ErrorKind::BadRequest,
             (Stage::Fork | Stage::Confine | Stage::Cwd | Stage::Program, _) => ErrorKind::Io,
         };
         let message = match self.stage {

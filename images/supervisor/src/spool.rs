@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -40,9 +41,18 @@ pub(crate) fn open() {
     let private = facts.is_dir() && facts.uid() == 0 && facts.mode() & 0o077 == 0;
     let segment_bytes = SEGMENT_BYTES.min(sys::file_bytes_max());
     let store = Store { folder: SPOOL_FOLDER.into(), device: facts.dev(), segment_bytes, bytes };
-    if private && store.segment().is_ok() {
+    if private && let Ok(file) = store.segment() {
+        let seen = fs::metadata(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let _ = COUNTS_LINKS.set(seen.is_ok_and(|seen| seen.nlink() == 0));
         let _ = STORE.set(store);
     }
+}
+
+static COUNTS_LINKS: OnceLock<bool> = OnceLock::new();
+
+/// Whether a file that is open and has no name any more has no links here: gVisor gives it one.
+pub(crate) fn counts_links() -> bool {
+    *COUNTS_LINKS.get().unwrap_or(&true)
 }
 
 /// Whether output that does not fit into memory can be kept.

@@ -85,9 +85,10 @@ pub(crate) fn signal(pids: &[Pid], signals: &[i32]) {
     sent.expect("a process with CAP_SETUID can take the commands' uid");
 }
 
-/// Kills every process of every command in one system call, in which nothing can be forked in between.
+/// Kills every process of every command in one system call, in which nothing can be forked in between, and none of ours.
 pub(crate) fn kill_all_commands() {
-    signal(&[-1], &[libc::SIGKILL]);
+    let sent = privileges::as_command_user(|| sys::kill(-1, libc::SIGKILL));
+    sent.expect("a process with CAP_SETUID can take the commands' uid");
 }
 
 #[cfg(test)]

@@ -179,6 +179,23 @@ pub(crate) fn free_space(path: &[u8]) -> Option<(u64, u64)> {
     }
 }
 
+/// Empties the variables this process was started with, where `/proc` would show them: not every kernel hides them.
+pub(crate) fn wipe_environment() {
+    unsafe extern "C" {
+        static mut environ: *mut *mut libc::c_char;
+    }
+    // SAFETY: one thread; the array ends with null, and its strings lie in this process's own writable stack. Nothing
+    // of ours reads a variable afterwards.
+    unsafe {
+        let mut next = environ;
+        while !next.is_null() && !(*next).is_null() {
+            ptr::write_bytes(*next, 0, libc::strlen(*next));
+            next = next.add(1);
+        }
+        environ = ptr::null_mut();
+    }
+}
+
 pub(crate) fn process_id() -> Pid {
     // SAFETY: no preconditions.
     unsafe { libc::getpid() }
@@ -226,13 +243,22 @@ pub(crate) fn signal_fd(signals: &[i32]) -> io::Result<OwnedFd> {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Signal {
+    pub(crate) number: i32,
+    /// 0: from outside the container.
+    pub(crate) sender: Pid,
+}
+
 /// Signals waiting on a descriptor made by [`signal_fd`].
-pub(crate) fn pending_signals(fd: BorrowedFd<'_>) -> Vec<i32> {
+pub(crate) fn pending_signals(fd: BorrowedFd<'_>) -> Vec<Signal> {
     const SIZE: usize = size_of::<libc::signalfd_siginfo>();
     let mut signals = Vec::new();
     let mut buffer = [0; SIZE];
     while let Ok(SIZE) = read(fd.as_raw_fd(), &mut buffer) {
-        signals.push(i32::from_ne_bytes(buffer[..4].try_into().expect("four bytes")));
+        let field = |at: usize| i32::from_ne_bytes(buffer[at..at + 4].try_into().expect("four bytes"));
+        // ssi_signo and ssi_pid.
+        signals.push(Signal { number: field(0), sender: field(12) });
     }
     signals
 }

@@ -3,7 +3,7 @@
 use bollard::models::{HostConfig, ResourcesUlimits};
 use greenroom_supervisor::protocol::Hardening;
 
-use super::{Profile, Refusals};
+use super::{Confinement, Profile, Refusals};
 
 const NANOS_PER_MILLI: i64 = 1_000_000;
 /// Enough for a large build, and below what hosts whose engine may not raise limits were seen to have.
@@ -15,7 +15,7 @@ pub(super) fn ask(profile: &Profile, host: &mut HostConfig) {
     host.memory = Some(memory);
     // The same number: memory and swap together, so that there is no swap.
     host.memory_swap = Some(memory);
-    host.pids_limit = Some(i64::from(limits.pids));
+    host.pids_limit = Some(pids_asked(profile));
     host.nano_cpus = Some(i64::from(limits.cpu_millis) * NANOS_PER_MILLI);
     host.ulimits = Some(vec![
         ulimit("fsize", signed(limits.file_bytes)),
@@ -27,6 +27,19 @@ pub(super) fn ask(profile: &Profile, host: &mut HostConfig) {
     host.shm_size = Some((memory / 8).clamp(1 << 20, 64 << 20));
 }
 
+/// A runtime that was named and has a kernel of its own (gVisor) shows no limit inside, which the operator has to accept; the engine's then
+/// counts that kernel's threads, several for a process, and a sandbox that meets it is lost as a whole.
+fn pids_asked(profile: &Profile) -> i64 {
+    const OWN_KERNEL: i64 = 512;
+    const THREADS_A_PROCESS: i64 = 4;
+    let pids = i64::from(profile.limits.pids);
+    if profile.runtime.is_some() && profile.weaker.contains(&Confinement::Pids) {
+        OWN_KERNEL + THREADS_A_PROCESS * pids
+    } else {
+        pids
+    }
+}
+
 pub(super) fn stuck(profile: &Profile, host: &HostConfig, refusals: &mut Refusals) {
     let limits = &profile.limits;
     let memory = signed(limits.memory_bytes);
@@ -34,9 +47,8 @@ pub(super) fn stuck(profile: &Profile, host: &HostConfig, refusals: &mut Refusal
     refusals.unless(host.memory_swap == Some(memory), "swap", || {
         format!("asked for {memory} with memory, got {:?}", host.memory_swap)
     });
-    refusals.unless(host.pids_limit == Some(i64::from(limits.pids)), "pids", || {
-        format!("asked for {}, got {:?}", limits.pids, host.pids_limit)
-    });
+    let pids = pids_asked(profile);
+    refusals.unless(host.pids_limit == Some(pids), "pids", || format!("asked for {pids}, got {:?}", host.pids_limit));
     let asked = i64::from(limits.cpu_millis) * NANOS_PER_MILLI;
     // Podman says the same as a quota.
     let quota = match (host.cpu_quota, host.cpu_period) {
