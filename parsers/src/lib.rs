@@ -2,7 +2,8 @@
 //!
 //! No I/O, no async, no panic on any bytes. What cannot be read is counted, never dropped or guessed.
 //!
-//! [`parse`] reads what is there as a whole, a [`Parser`] what arrives in pieces. [`to_sarif`] and [`to_junit`] write a
+//! [`parse`] reads what is there as a whole, a [`Parser`] what arrives in pieces, and [`Live`] tells what it
+//! reads while the command runs. [`to_sarif`] and [`to_junit`] write a
 //! report in other tools' formats, [`REPORT_SCHEMA`] describes its own.
 //!
 //! In reading order: `parser` feeds `clean` text into a `window`, `select` picks the lines worth a look,
@@ -15,6 +16,7 @@ mod directory;
 mod document;
 mod fingerprint;
 mod junit;
+mod live;
 mod parser;
 mod peel;
 mod report;
@@ -27,6 +29,7 @@ mod verdict;
 mod window;
 
 pub use junit::to_junit;
+pub use live::{Event, Live};
 pub use parser::Parser;
 pub use report::*;
 pub use sarif::to_sarif;

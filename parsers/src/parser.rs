@@ -7,12 +7,14 @@ use crate::select::Selector;
 use crate::sink::{Evidence, Sink};
 use crate::tools::{Reader, TOOLS, ToolSet};
 use crate::window::{Lines, Window};
-use crate::{Exit, Report, clean, verdict};
+use crate::{Event, Exit, Report, Summary, clean, verdict};
 
 /// Read when this much text waits: enough to make the look-ahead cheap, little enough to stay in cache.
 const BATCH_BYTES: usize = 4 << 20;
 /// A reader may look ahead [`Lines::AHEAD_MAX`] lines or this far, whichever is less.
 const AHEAD_BYTES: usize = 1 << 20;
+/// Where somebody watches: lines further from the end than this are read at once.
+const EARLY_AHEAD_LINES: usize = 100;
 const ENDLESS_DOCUMENTS_MAX: u32 = 16;
 /// A longer line is cut in two.
 const LINE_BYTES_MAX: usize = document::DOCUMENT_BYTES_MAX;
@@ -56,6 +58,8 @@ pub struct Parser {
     lines_claimed: u64,
     /// The window's lines from here on belong to nobody.
     claimed_to: usize,
+    /// Lines are read before all that may belong to them is there.
+    is_early: bool,
 }
 
 impl Parser {
@@ -77,6 +81,36 @@ impl Parser {
             lines_with_text: 0,
             lines_claimed: 0,
             claimed_to: 0,
+            is_early: false,
+        }
+    }
+
+    /// Reads lines soon, at the price that some are read without what comes below them.
+    pub(crate) fn tell_early(&mut self) {
+        self.is_early = true;
+        self.sink.watch();
+    }
+
+    /// What was read since the last time.
+    pub(crate) fn events(&mut self) -> Vec<Event> {
+        self.sink.events()
+    }
+
+    pub(crate) fn summary(&self) -> &Summary {
+        self.sink.summary()
+    }
+
+    /// Reads every whole line that has come.
+    pub(crate) fn read_all(&mut self) {
+        clean::finish(&mut self.peeler, self.window.text_mut());
+        self.index();
+        self.read_soon(0);
+    }
+
+    fn read_soon(&mut self, ahead_lines: usize) {
+        // A document without its end is scanned anew only when it has grown by its eighth part.
+        if self.window.bytes() >= self.awaited + self.awaited / 8 {
+            self.read(More::Soon { ahead_lines });
         }
     }
 
@@ -101,7 +135,9 @@ impl Parser {
         if self.partial.len() > LINE_BYTES_MAX {
             self.end_line();
         }
-        if self.window.bytes() >= self.awaited + BATCH_BYTES {
+        if self.is_early {
+            self.read_soon(EARLY_AHEAD_LINES);
+        } else if self.window.bytes() >= self.awaited + BATCH_BYTES {
             self.read(More::MayCome);
         }
     }
@@ -180,6 +216,7 @@ impl Parser {
     fn read(&mut self, more: More) {
         let until = match more {
             More::No => self.window.len(),
+            More::Soon { ahead_lines } => self.window.len().saturating_sub(ahead_lines),
             More::MayCome => {
                 let by_bytes = self.window.bytes().saturating_sub(AHEAD_BYTES);
                 let by_bytes = self.window.starts().partition_point(|&start| start < by_bytes);
@@ -254,7 +291,7 @@ impl Parser {
             Extent::Whole(document) => document,
             Extent::NeedsMore => {
                 return match more {
-                    More::MayCome => {
+                    More::MayCome | More::Soon { .. } => {
                         self.awaited = self.window.bytes();
                         DocumentRead::Waits
                     }
@@ -292,6 +329,10 @@ impl Parser {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum More {
     MayCome,
+    /// It may, and lines are read all the same, but for the last ones.
+    Soon {
+        ahead_lines: usize,
+    },
     No,
 }
 

@@ -140,6 +140,7 @@ pub struct TestCase {
     pub status: TestStatus,
     pub file: Option<String>,
     pub line: Option<u32>,
+    /// To the nanosecond.
     pub duration_ms: Option<f64>,
     pub message: Option<String>,
     pub expected: Option<String>,

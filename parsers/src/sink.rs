@@ -4,7 +4,8 @@ use crate::command::Command;
 use crate::directory::Directories;
 use crate::tools::Kind;
 use crate::{
-    Diagnostic, Metric, PrintedCounts, Report, SCHEMA, Severity, Summary, TestCase, TestStatus, Trace, fingerprint,
+    Diagnostic, Event, Metric, PrintedCounts, Report, SCHEMA, Severity, Summary, TestCase, TestStatus, Trace,
+    fingerprint,
 };
 
 const DIAGNOSTICS_MAX: usize = 2_000;
@@ -46,6 +47,15 @@ pub(crate) struct Sink {
     directories: Directories,
     tool: &'static str,
     kind: Kind,
+    live: Option<Watch>,
+}
+
+/// For who watches while the command runs.
+#[derive(Default)]
+struct Watch {
+    events: Vec<Event>,
+    /// Tools that told of their tests' ends before they added them.
+    early_tools: Vec<&'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +90,44 @@ impl Sink {
             directories: Directories::default(),
             tool: "",
             kind: Kind::Generic,
+            live: None,
+        }
+    }
+
+    /// For the engine: somebody watches.
+    pub(crate) fn watch(&mut self) {
+        self.live = Some(Watch::default());
+    }
+
+    /// For the engine: what was read since the last time.
+    pub(crate) fn events(&mut self) -> Vec<Event> {
+        self.live.as_mut().map(|live| std::mem::take(&mut live.events)).unwrap_or_default()
+    }
+
+    pub(crate) fn summary(&self) -> &Summary {
+        &self.report.summary
+    }
+
+    fn tell(&mut self, event: impl FnOnce() -> Event) {
+        if let Some(live) = &mut self.live {
+            live.events.push(event());
+        }
+    }
+
+    /// For who watches: a test began. Changes nothing in the report.
+    pub(crate) fn began(&mut self, id: &str) {
+        self.tell(|| Event::TestStarted { id: id.to_owned() });
+    }
+
+    /// For who watches: tests whose results are known and that are added only later, when all is known of them. Changes
+    /// nothing in the report.
+    pub(crate) fn ended<'a>(&mut self, tests: impl IntoIterator<Item = (&'a str, TestStatus)>) {
+        let Some(live) = &mut self.live else { return };
+        for (id, status) in tests {
+            if !live.early_tools.contains(&self.tool) {
+                live.early_tools.push(self.tool);
+            }
+            live.events.push(Event::TestFinished { id: id.to_owned(), status });
         }
     }
 
@@ -103,6 +151,7 @@ impl Sink {
         self.evidence.checker_ran |= matches!(self.kind, Kind::Compiler | Kind::Linter);
         if self.report.diagnostics.len() < DIAGNOSTICS_MAX {
             self.complete(&mut diagnostic);
+            self.tell(|| Event::Diagnostic(diagnostic.clone()));
             self.report.diagnostics.push(diagnostic);
         } else {
             self.report.unlisted += 1;
@@ -160,16 +209,39 @@ impl Sink {
         for text in [&mut test.message, &mut test.expected, &mut test.actual].into_iter().flatten() {
             cut(text);
         }
+        test.duration_ms = test.duration_ms.map(|duration_ms| rounded(duration_ms, 1e6));
         if self.report.tests.len() < TESTS_MAX {
+            self.tell_test(&test);
             self.report.tests.push(test);
         } else {
             self.report.unlisted += 1;
         }
     }
 
+    fn tell_test(&mut self, test: &TestCase) {
+        let Some(live) = &mut self.live else { return };
+        if test.status == TestStatus::NotRun {
+            return;
+        }
+        if !live.early_tools.contains(&self.tool) {
+            live.events.push(Event::TestFinished { id: test.id.clone(), status: test.status });
+        }
+        match test.status {
+            TestStatus::Failed | TestStatus::Error | TestStatus::Timeout => {
+                live.events.push(Event::Failure(test.clone()))
+            }
+            TestStatus::Passed
+            | TestStatus::Skipped
+            | TestStatus::Xfailed
+            | TestStatus::Xpassed
+            | TestStatus::NotRun => {}
+        }
+    }
+
     pub(crate) fn trace(&mut self, trace: Trace) {
         self.evidence.traces += 1;
         if self.report.traces.len() < TRACES_MAX {
+            self.tell(|| Event::Trace(trace.clone()));
             self.report.traces.push(trace);
         } else {
             self.report.unlisted += 1;
@@ -188,6 +260,7 @@ impl Sink {
             let share = covered as f64 / total as f64;
             metric.percent = Some((share * 10_000.0).round() / 100.0);
         }
+        metric.percent = metric.percent.map(|percent| rounded(percent, 1e10));
         metric.missing_lines.truncate(MISSING_LINES_MAX);
         if self.report.metrics.len() < METRICS_MAX {
             self.report.metrics.push(metric);
@@ -289,9 +362,34 @@ fn forget_end_before_start(diagnostic: &mut Diagnostic) {
     }
 }
 
+/// So many steps to one, and no digits that mean nothing: a report that is written and read back is the same to the last
+/// bit, which readers of JSON promise only for numbers of some fifteen digits.
+fn rounded(value: f64, steps: f64) -> f64 {
+    let rounded = (value * steps).round() / steps;
+    if rounded.is_finite() { rounded } else { value }
+}
+
 /// Messages come from anywhere and may be a whole file.
 fn cut(text: &mut String) {
     if text.len() > MESSAGE_BYTES_MAX {
         text.truncate(text.floor_char_boundary(MESSAGE_BYTES_MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_duration_is_read_back_to_the_last_bit() {
+        let mut sink = Sink::new(None, None);
+        for nanoseconds in (1..200_000_000u32).step_by(39_119) {
+            let duration_ms = Some(f64::from(nanoseconds) / 1e9 * 1e3);
+            sink.test(TestCase { duration_ms, ..TestCase::default() });
+        }
+        let (report, ..) = sink.into_parts();
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
     }
 }

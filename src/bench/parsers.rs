@@ -1,20 +1,17 @@
 //! `greenroom bench parsers`: how fast output is read, over a log with little to find and one with much.
 
 use std::fmt::Write;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use greenroom_parsers::Parser;
 use serde::Serialize;
 
-use super::machine::{forget_peak, peak_memory_bytes, user_time};
+use super::machine::{forget_peak, peak_memory_bytes, thread_time};
 use super::{Machine, Promise, Tell, round};
 
 const PIECE_BYTES: usize = 64 << 10;
 /// A log of this length is generated and then read over and over.
 const LOG_BYTES: usize = 4 << 20;
-
-/// Below this the processor's clock is too coarse.
-const TICKS_TIME_MIN: Duration = Duration::from_millis(100);
 
 /// The last line of `bench parsers --json`.
 #[derive(Debug, Clone, Serialize)]
@@ -84,7 +81,7 @@ pub fn measure(bytes: u64, tell: Tell<'_>) -> ParsersBench {
 
 fn read(log: &str, bytes: u64) -> Throughput {
     let mut parser = Parser::new(None, None, None);
-    let (clock, user) = (Instant::now(), user_time());
+    let (clock, before) = (Instant::now(), thread_time());
     let mut left = bytes;
     while left > 0 {
         for piece in log.as_bytes().chunks(PIECE_BYTES) {
@@ -97,8 +94,7 @@ fn read(log: &str, bytes: u64) -> Throughput {
         }
     }
     let report = parser.finish();
-    // A run that is shorter than a few ticks of the processor's clock is measured by the one on the wall.
-    let worked = user_time().zip(user).map(|(end, start)| end - start).filter(|worked| *worked >= TICKS_TIME_MIN);
+    let worked = thread_time().zip(before).map(|(end, start)| end - start);
     let busy = worked.unwrap_or_else(|| clock.elapsed());
     Throughput {
         bytes: report.input_bytes,

@@ -12,6 +12,7 @@ pub mod doctor;
 mod engine;
 pub mod exec;
 pub mod export;
+mod follow;
 pub mod fork;
 pub mod gc;
 pub mod images;

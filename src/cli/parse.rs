@@ -5,10 +5,10 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use greenroom_parsers::{Exit, Parser, Report};
+use greenroom_parsers::{Exit, Live, Parser, Report};
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Format, FormatArgs};
+use super::{Context, Format, FormatArgs, follow};
 use crate::error::{Error, ExitCode, Result};
 use crate::output::report;
 
@@ -17,6 +17,7 @@ use crate::output::report;
 #[command(after_help = "\
 Examples:
   cargo test 2>&1 | greenroom parse -
+  make test 2>&1 | greenroom parse --follow
   greenroom parse --command 'pytest -q' --exit-code 1 --json log.txt
   greenroom parse --jsonl outputs.jsonl")]
 pub struct ParseArgs {
@@ -40,6 +41,9 @@ pub struct ParseArgs {
     /// Read many: each input line is {"id", "tool"?, "command"?, "exit_code"?, "output"}, each output line {"id", "report"}
     #[arg(long, conflicts_with_all = ["tool", "command", "exit_code"])]
     jsonl: bool,
+    /// Print what is found as soon as it is read, and the verdict in the end
+    #[arg(long, conflicts_with_all = ["sarif", "junit", "jsonl"])]
+    follow: bool,
     /// Print the JSON Schema of the report that --json prints, and read nothing
     #[arg(long, exclusive = true)]
     schema: bool,
@@ -50,7 +54,7 @@ pub struct ParseArgs {
 
 /// A longer line of `--jsonl` input is refused rather than kept in memory.
 const LINE_BYTES_MAX: u64 = 1 << 30;
-const PIECE_BYTES: usize = 1 << 18;
+pub(super) const PIECE_BYTES: usize = 1 << 18;
 
 pub async fn run(args: ParseArgs, context: &mut Context) -> Result<ExitCode> {
     if args.schema {
@@ -61,6 +65,12 @@ pub async fn run(args: ParseArgs, context: &mut Context) -> Result<ExitCode> {
     let mut input = open(&file)?;
     if args.jsonl {
         many(&mut input, &file, context)?;
+        return Ok(ExitCode::Success);
+    }
+    if args.follow {
+        let exit = args.exit_code.map(Exit::Code);
+        let live = Live::new(args.tool.as_deref(), args.command.as_deref());
+        follow::follow(input, &file, live, exit, args.format.format(), context)?;
         return Ok(ExitCode::Success);
     }
     let report = read(&mut *input, &file, &args)?;
@@ -88,7 +98,7 @@ fn named(file: Option<PathBuf>) -> Result<PathBuf> {
     }
 }
 
-fn open(file: &PathBuf) -> Result<Box<dyn BufRead>> {
+fn open(file: &PathBuf) -> Result<Box<dyn BufRead + Send>> {
     if file.as_os_str() == "-" {
         return Ok(Box::new(BufReader::with_capacity(PIECE_BYTES, io::stdin())));
     }

@@ -26,6 +26,30 @@ pub fn render(report: &Report) -> String {
     text
 }
 
+/// One item by itself, as [`render`] has it among the others.
+pub fn finding(diagnostic: &Diagnostic) -> String {
+    let mut text = String::new();
+    push_diagnostic(&mut text, diagnostic);
+    text
+}
+
+pub fn failure(test: &TestCase) -> String {
+    let mut text = String::new();
+    push_test(&mut text, test);
+    text
+}
+
+pub fn trace(trace: &Trace) -> String {
+    let mut text = String::new();
+    push_trace(&mut text, trace);
+    text
+}
+
+/// `failed a::b`
+pub fn test_line(id: &str, status: TestStatus) -> String {
+    failure(&TestCase { id: id.to_owned(), status, ..TestCase::default() })
+}
+
 /// `failed: 2 failed, 14 passed, 1 error (pytest)`.
 pub fn verdict_line(report: &Report) -> String {
     let summary = &report.summary;

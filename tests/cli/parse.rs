@@ -34,6 +34,26 @@ fn the_schema_is_printed_without_reading_anything() {
 }
 
 #[test]
+fn followed_output_is_told_as_it_is_read_and_ends_in_the_same_report() {
+    let environment = TestEnvironment::new();
+    environment.write("log.txt", LIBTEST);
+    assert_snapshot!(environment.greenroom(&["parse", "--follow", "log.txt"]), @r"
+    failed tests::fails
+    panic: boom
+        at ? src/lib.rs:9:9
+    failed tests::fails src/lib.rs:9
+        boom
+    failed: 1 failed, 1 passed (libtest)
+    [exit 0]
+    ");
+    let followed = environment.greenroom(&["parse", "--follow", "--json", "log.txt"]).lines();
+    assert_eq!(followed[0], serde_json::json!({"type": "test_finished", "id": "tests::works", "status": "passed"}));
+    let last = followed.last().expect("the report");
+    let parsed = environment.greenroom(&["parse", "--json", "log.txt"]).lines().remove(0);
+    assert_eq!((&last["type"], &last["report"]), (&"report".into(), &parsed));
+}
+
+#[test]
 fn sarif_and_junit_name_the_finding() {
     let environment = TestEnvironment::new();
     environment.write("log.txt", RUSTC);

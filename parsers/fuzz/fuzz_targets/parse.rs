@@ -4,7 +4,7 @@
 //! The last byte of the input says how the command ended, what it was and how the text is cut in pieces.
 #![no_main]
 
-use greenroom_parsers::{Exit, Parser, Report, Verdict, to_junit, to_sarif};
+use greenroom_parsers::{Exit, Live, Parser, Report, Verdict, to_junit, to_sarif};
 use libfuzzer_sys::fuzz_target;
 
 /// Bytes looked at for a byte of input. Every reader that has an anchor in a line may look at it, and some look ahead.
@@ -29,7 +29,11 @@ fuzz_target!(|data: &[u8]| {
     let command = COMMANDS[usize::from(how & 7)];
     let exit = EXITS[usize::from(how >> 3 & 3)];
     let (report, work) = read(text, command, exit, text.len().max(1));
-    assert!(work <= WORK_BYTES_FREE + WORK_PER_BYTE_MAX * text.len() as u64, "{work} bytes looked at for {}", text.len());
+    assert!(
+        work <= WORK_BYTES_FREE + WORK_PER_BYTE_MAX * text.len() as u64,
+        "{work} bytes looked at for {}",
+        text.len()
+    );
     check(&report, text, exit);
 
     let json = serde_json::to_string(&report).expect("a report is JSON");
@@ -38,9 +42,17 @@ fuzz_target!(|data: &[u8]| {
     to_junit(&report);
     to_sarif(&report);
 
-    let pieces = 1 + usize::from(how >> 5) * 7;
-    let (in_pieces, _) = read(text, command, exit, pieces);
-    assert_eq!(serde_json::to_string(&in_pieces).expect("a report is JSON"), json, "in pieces of {pieces}");
+    let piece_bytes = 1 + usize::from(how >> 5) * 7;
+    let mut live = Live::new(None, command);
+    for (number, piece) in text.chunks(piece_bytes).enumerate() {
+        live.feed(piece);
+        // Reading early has its own paths; pauses are anywhere.
+        if number % 16 == usize::from(how & 15) {
+            live.settle();
+        }
+    }
+    let in_pieces = live.finish(exit);
+    assert_eq!(serde_json::to_string(&in_pieces).expect("a report is JSON"), json, "in pieces of {piece_bytes}");
 });
 
 fn read(text: &[u8], command: Option<&str>, exit: Option<Exit>, piece_bytes: usize) -> (Report, u64) {

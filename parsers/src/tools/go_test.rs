@@ -140,6 +140,9 @@ impl Run {
     fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
         let line = lines.first();
         if let Some(event) = line.strip_prefix("=== ") {
+            if let Some(name) = event.strip_prefix("RUN ") {
+                sink.began(name.trim());
+            }
             return self.event(event);
         }
         if let Some((name, status, duration_ms)) = result(line) {
@@ -149,6 +152,7 @@ impl Run {
                 test.duration_ms = duration_ms;
             }
             self.current = Some(index);
+            sink.ended([(name, status)]);
             return 1;
         }
         if let Some(name) = benchmark(line) {

@@ -111,6 +111,9 @@ impl GoTestJson {
             "fail" => TestStatus::Failed,
             "skip" => TestStatus::Skipped,
             "run" | "output" => {
+                if let ("run", Some(test)) = (event.action.as_str(), &event.test) {
+                    sink.began(test);
+                }
                 package.output(event);
                 return;
             }

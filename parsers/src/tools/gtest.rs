@@ -42,6 +42,7 @@ impl Reader for Gtest {
         }
         if let Some(name) = tagged("[ RUN      ] ") {
             self.abort(sink);
+            sink.began(name);
             self.running = Some(TestCase { id: name.to_owned(), ..TestCase::default() });
             return 1;
         }

@@ -58,7 +58,10 @@ impl Reader for Jest {
             }
             return 1;
         }
-        self.mark(line, lines)
+        let known = self.tests.len();
+        let read = self.mark(line, lines);
+        sink.ended(self.tests[known..].iter().map(|test| (test.id.as_str(), test.status)));
+        read
     }
 
     fn is_open(&self) -> bool {

@@ -125,7 +125,10 @@ impl Run {
             }
             return usize::from(line.starts_with("note: run with `RUST_BACKTRACE"));
         }
-        self.result(line)
+        let known = self.tests.len();
+        let read = self.result(line);
+        sink.ended(self.tests[known..].iter().map(|test| (test.id.as_str(), test.status)));
+        read
     }
 
     /// `test name ... ok`, or its halves where output of the test stands between them.

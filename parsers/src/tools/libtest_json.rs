@@ -59,7 +59,8 @@ impl Reader for LibtestJson {
             ("test", "ok") => sink.test(event.test(TestStatus::Passed)),
             ("test", "failed") => sink.test(event.test(TestStatus::Failed)),
             ("test", "ignored") => sink.test(event.test(TestStatus::Skipped)),
-            ("test", "timeout" | "started") | ("bench", _) => {}
+            ("test", "started") => sink.began(&event.name),
+            ("test", "timeout") | ("bench", _) => {}
             _ => return false,
         }
         true

@@ -55,7 +55,10 @@ impl Reader for Vitest {
         if let Some(name) = text.strip_prefix("FAIL  ") {
             return self.failure(name, lines);
         }
-        self.mark(line, lines)
+        let known = self.tests.len();
+        let read = self.mark(line, lines);
+        sink.ended(self.tests[known..].iter().map(|test| (test.id.as_str(), test.status)));
+        read
     }
 
     fn is_open(&self) -> bool {

@@ -273,11 +273,13 @@ impl Run {
         if let Some((id, status)) = line::result(line) {
             self.waiting = None;
             self.outcome.result(id, status, None);
+            sink.ended([(id, status)]);
             return 1;
         }
         if let Some(waiting) = &self.waiting
             && let Some(status) = line::late_result(line)
         {
+            sink.ended([(waiting.as_str(), status)]);
             self.outcome.result(&waiting.clone(), status, None);
             self.waiting = None;
             return 1;
