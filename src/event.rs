@@ -40,6 +40,10 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<Parent>,
     },
+    /// What the run is told beside its task: data, whoever wrote it.
+    BackgroundRead {
+        items: Vec<Background>,
+    },
     /// What was asked of the proxy, in the order in which it ended. Many requests make several of these.
     NetworkUsed {
         /// The step it was for; `None`: the set-up before the run.
@@ -266,6 +270,7 @@ impl Event {
                 fixed.into_iter().chain(workspace.iter().map(Named::Manifest)).collect()
             }
             Event::NetworkUsed { .. }
+            | Event::BackgroundRead { .. }
             | Event::ModelRequested { .. }
             | Event::ModelResponded { .. }
             | Event::ModelFailed { .. }
@@ -300,6 +305,13 @@ pub struct Candidate {
     pub usage: Usage,
     /// `None` where the model's price is not known.
     pub cost_usd: Option<f64>,
+}
+
+/// Text from the repository, or from earlier runs on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Background {
+    pub source: String,
+    pub text: String,
 }
 
 /// Where a fork branched off.

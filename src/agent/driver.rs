@@ -15,7 +15,7 @@ use super::snapshots::Snapshots;
 use super::{RunState, Step};
 use crate::context;
 use crate::error::{Error, ExitCode, Result};
-use crate::event::{Event, JOURNAL_SCHEMA, Limits, RunOutcome, RunStatus, ToolOutcome};
+use crate::event::{Background, Event, JOURNAL_SCHEMA, Limits, RunOutcome, RunStatus, ToolOutcome};
 use crate::failpoint::{self, Failpoint};
 use crate::feedback::Delta;
 use crate::id::{CallToken, RunId};
@@ -48,6 +48,8 @@ pub struct Parts {
     pub settings: Settings,
     /// What the set-up before the run asked of the network.
     pub traffic: Traffic,
+    /// What the run is told beside its task.
+    pub background: Vec<Background>,
     /// `None` where the operator does not let the agent install anything.
     pub installer: Option<Installer>,
 }
@@ -110,6 +112,10 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
     let mut run = Run::new(parts, state, observer);
     run.parts.store.append(&started).map_err(store_failed)?;
     run.observer.event(&started, &run.state);
+    let items = std::mem::take(&mut run.parts.background);
+    if !items.is_empty() {
+        run.commit(Event::BackgroundRead { items }).map_err(failed)?;
+    }
     let traffic = std::mem::take(&mut run.parts.traffic);
     for event in network_events(None, &traffic.requests, traffic.left_out) {
         run.commit(event).map_err(failed)?;

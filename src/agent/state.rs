@@ -19,7 +19,7 @@ use super::limits;
 use super::notebook::Notebook;
 use super::progress::{Observed, Progress, Standing};
 use super::window::{Due, Room, Window, tokens_of};
-use crate::event::{Event, Limits, RunOutcome, RunStatus, ToolOutcome};
+use crate::event::{Background, Event, Limits, RunOutcome, RunStatus, ToolOutcome};
 use crate::feedback;
 use crate::id::{BlobId, CallToken, RunId};
 use crate::judgement::{Frozen, Judgement};
@@ -89,6 +89,8 @@ pub struct RunState {
     pub shrinks: u32,
     /// What the runner itself remembers for its checkpoints.
     pub notebook: Notebook,
+    /// What it was told beside its task.
+    pub background: Vec<Background>,
     pub window: Window,
     pub writer: Writer,
     /// Of the input, as the provider counts them.
@@ -111,6 +113,7 @@ pub struct RunState {
     objected: Option<String>,
     submissions: u32,
     idle_turns: u32,
+    silent_turns: u32,
     /// Tokens of the last request.
     estimated: u64,
     /// Names the tree where no snapshot does.
@@ -231,6 +234,7 @@ impl RunState {
             elapsed_ms: 0,
             shrinks: 0,
             notebook: Notebook::default(),
+            background: Vec::new(),
             window: Window::default(),
             writer: Writer::default(),
             cache_read_tokens: 0,
@@ -247,6 +251,7 @@ impl RunState {
             objected: None,
             submissions: 0,
             idle_turns: 0,
+            silent_turns: 0,
             estimated: 0,
             edits: 0,
             remarks: Vec::new(),
@@ -282,6 +287,7 @@ impl RunState {
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::RunStarted { .. } => {}
+            Event::BackgroundRead { items } => self.background.clone_from(items),
             Event::NetworkUsed { .. } => {}
             Event::SandboxStarted { container, image, image_digest, pristine, runtime, weaker, .. } => {
                 self.runtime.clone_from(runtime);

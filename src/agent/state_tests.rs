@@ -218,6 +218,72 @@ fn talking_without_acting_ends() {
 }
 
 #[test]
+fn a_model_that_refuses_or_says_nothing_three_times_parks_and_can_go_on() {
+    let silent = |state: &mut RunState, stop_reason, content| {
+        let turn = state.turns + 1;
+        let (estimated_input_tokens, output_tokens_max, cost_usd_max) = (100, 0, None);
+        state.apply(&Event::ModelRequested { turn, estimated_input_tokens, output_tokens_max, cost_usd_max });
+        let response = ModelResponse { content, stop_reason, usage: Usage::default() };
+        state.apply(&Event::ModelResponded { turn, response, cost_usd: None, elapsed_ms: 1 });
+    };
+    let mut state = ready(Limits::default());
+    silent(&mut state, StopReason::Refusal, vec![Block::Text { text: "I will not.".into() }]);
+    silent(&mut state, StopReason::EndTurn, vec![]);
+    assert!(matches!(state.next(), Step::CallModel { .. }), "{:?}", state.next());
+    let thought = Block::Thinking { thinking: "hm".into(), signature: None };
+    silent(&mut state, StopReason::EndTurn, vec![thought]);
+    assert_eq!(state.next(), Step::CaptureTree);
+    state.apply(&captured());
+    let Step::Finish(outcome) = state.next() else { panic!("{:?}", state.next()) };
+    assert_eq!(outcome.status, RunStatus::Parked);
+    state.apply(&Event::Finished { outcome, elapsed_ms: 1 });
+    assert!(state.can_resume());
+    // A call in between begins the count anew.
+    let mut state = ready(Limits::default());
+    for _ in 0..2 {
+        silent(&mut state, StopReason::Refusal, vec![]);
+        silent(&mut state, StopReason::Refusal, vec![]);
+        answer(&mut state, &["bash"], StopReason::ToolUse);
+        finish_tool(&mut state, ToolOutcome::told("ok"));
+    }
+    assert!(matches!(state.next(), Step::CallModel { .. }), "{:?}", state.next());
+}
+
+#[test]
+fn a_writer_is_charged_before_it_answers_and_never_beyond_the_limit() {
+    let asked = |state: &mut RunState| {
+        state.apply(&Event::WriterAsked {
+            version: 1,
+            estimated_input_tokens: 600,
+            output_tokens_max: 100,
+            cost_usd_max: Some(0.5),
+            shown_messages: 0,
+        });
+    };
+    let limits = Limits { tokens_max: Some(1_000), cost_usd_max: Some(1.0), ..Limits::default() };
+    let mut state = ready(limits);
+    assert!(state.has_room_for(700, Some(0.5)) && !state.has_room_for(1_001, Some(0.5)));
+    assert!(!state.has_room_for(700, Some(1.5)) && !state.has_room_for(700, None));
+    asked(&mut state);
+    // Killed before the answer: the worst is spent.
+    state.apply(&Event::Resumed { schema: 1, greenroom: "0".into(), limits: None });
+    assert_eq!((state.input_tokens, state.output_tokens, state.cost_usd), (600, 100, 0.5));
+    assert!(!state.has_room_for(700, Some(0.1)));
+    // Answered: what the provider counted is spent.
+    asked(&mut state);
+    let usage = Usage { input_tokens: Some(10), output_tokens: Some(5), ..Usage::default() };
+    let outcome = crate::checkpoint::WriterOutcome::Failed { detail: "x".into() };
+    let (checkpoint, cost_usd, elapsed_ms) = (None, Some(0.1), 1);
+    state.apply(&Event::WriterFinished { outcome, checkpoint, usage, cost_usd, elapsed_ms });
+    assert_eq!((state.input_tokens, state.output_tokens), (610, 105));
+    // Parked while it works: the worst again.
+    asked(&mut state);
+    let outcome = RunOutcome { status: RunStatus::Parked, reason: "x".into() };
+    state.apply(&Event::Finished { outcome, elapsed_ms: 1 });
+    assert_eq!((state.input_tokens, state.writer.tokens), (1_210, 700 + 15 + 700));
+}
+
+#[test]
 fn each_limit_stops_the_run() {
     let base = Limits::default();
     let cases = [

@@ -19,6 +19,7 @@ pub mod images;
 pub mod import;
 mod interrupt;
 mod judge;
+mod memory;
 pub mod parse;
 mod past;
 mod plan;
@@ -86,6 +87,7 @@ pub enum Command {
     Export(export::ExportArgs),
     Import(import::ImportArgs),
     Demo(demo::DemoArgs),
+    Memory(memory::MemoryArgs),
     Images(images::ImagesArgs),
     Gc(gc::GcArgs),
     Doctor(doctor::DoctorArgs),
@@ -123,6 +125,7 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCod
         Command::Export(args) => export::run(args, context).await,
         Command::Import(args) => import::run(args, context).await,
         Command::Demo(args) => demo::run(args, context).await,
+        Command::Memory(args) => memory::run(args, context).await,
         Command::Images(args) => images::run(args, context).await,
         Command::Gc(args) => gc::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,

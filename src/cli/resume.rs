@@ -111,6 +111,7 @@ async fn attempt(
             plan: plan.to_value(),
         },
         traffic: Traffic::default(),
+        background: Vec::new(),
         installer,
     };
     context.printer.note(&format!("{DIM}resume{RESET} {} after {} steps", state.run, state.steps))?;

@@ -10,6 +10,7 @@ use clap::Args;
 use super::confine::ConfineArgs;
 use super::interrupt::Interrupt;
 use super::judge::JudgeArgs;
+use super::memory;
 use super::plan::Plan;
 use super::remote::{Fetched, Remote};
 use super::task_folder::TaskFolder;
@@ -332,6 +333,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         limits: within_window(config.limits, model.as_ref()),
         plan: plan.to_value(),
     };
+    let background = memory::background(&paths.state, &copied.manifest, store.as_ref())?;
     let parts = Parts {
         store: store.clone(),
         launcher: engine.launcher(&paths.state).await,
@@ -343,6 +345,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         pristine: Arc::new(copied.manifest),
         settings,
         traffic,
+        background,
         installer: install.then(|| Installer::new(engine.docker_launcher(&paths.state), setup)),
     };
     drive(parts, Begin::New, &store, format, context, interrupt, seen).await
@@ -364,6 +367,7 @@ pub(super) async fn drive(
     interrupt: &Interrupt,
     seen: &mut Seen,
 ) -> Result<()> {
+    let pristine = parts.pristine.clone();
     let mut watch = Watch::new(&mut context.printer, format, interrupt.stop.clone());
     let driven = match begin {
         Begin::New => interrupt.or_now(agent::drive(parts, &mut watch, interrupt.stop.clone())).await,
@@ -375,7 +379,8 @@ pub(super) async fn drive(
     seen.result = result.map(|result| result.with_head(store.head()));
     let read = |id: &BlobId| store.blob(id).map_err(|error| Error::internal("cannot read the patch").because(error));
     seen.patch = patch.as_ref().map(read).transpose()?;
-    driven?;
+    let state = driven?;
+    memory::remember(&context.paths()?.state, &pristine, &state, store, &mut context.printer)?;
     // Only after the run's own end was recorded: a reader that has gone stops the run, it does not fail it.
     failure.map_or(Ok(()), Err)
 }

@@ -128,6 +128,10 @@ pub fn event(event: &Event) -> Option<String> {
             Some(format!("{DIM}checkpoint {version}{RESET} {sections} sections"))
         }
         Event::WriterAsked { .. } => None,
+        Event::BackgroundRead { items } => {
+            let sources: Vec<&str> = items.iter().map(|item| item.source.as_str()).collect();
+            Some(format!("{DIM}read{RESET} {}, as data", sources.join(", ")))
+        }
         Event::WriterFinished { outcome, checkpoint, .. } => Some(match (outcome, checkpoint) {
             (WriterOutcome::Wrote { added, superseded, dropped }, Some(checkpoint)) => format!(
                 "{DIM}checkpoint {}{RESET} {added} notes added, {superseded} superseded, {dropped} thrown away",

@@ -11,6 +11,8 @@ use crate::task::CheckResult;
 const SUBMISSIONS_MAX: u32 = 5;
 /// Turns in a row without a tool call after which a run ends.
 const IDLE_TURNS_MAX: u32 = 3;
+/// Answers in a row without a word or a call after which a run parks.
+const SILENT_TURNS_MAX: u32 = 3;
 /// Rebuilds at a smaller size after the provider says the request is too long.
 const SHRINKS_MAX: u32 = 2;
 
@@ -51,8 +53,11 @@ impl RunState {
             StopReason::EndTurn | StopReason::ToolUse | StopReason::Refusal => {
                 if !self.pending.is_empty() {
                     self.idle_turns = 0;
+                    self.silent_turns = 0;
                     self.phase = Phase::Tools;
-                } else if self.checks_may_pass() && !text.is_empty() {
+                } else if response.stop_reason == StopReason::Refusal || text.trim().is_empty() {
+                    self.silent();
+                } else if self.checks_may_pass() {
                     self.summary = Some(text);
                     self.phase = Phase::CaptureToVerify;
                 } else {
@@ -78,6 +83,21 @@ impl RunState {
             self.phase = Phase::CaptureToFinish(RunOutcome { status: RunStatus::Unverified, reason });
         } else {
             self.close_turn(Some(reminder.into()));
+            self.continue_in(Phase::AwaitModel);
+        }
+    }
+
+    /// Refused, empty, or nothing but reasoning: the model is not at work. A person may know why.
+    fn silent(&mut self) {
+        self.silent_turns += 1;
+        if self.silent_turns >= SILENT_TURNS_MAX {
+            self.silent_turns = 0;
+            let reason = format!("the model refused or said nothing {SILENT_TURNS_MAX} times in a row");
+            self.close_turn(None);
+            self.resume_at = Some(Phase::AwaitModel);
+            self.phase = Phase::CaptureToFinish(RunOutcome { status: RunStatus::Parked, reason });
+        } else {
+            self.close_turn(Some("Your answer held nothing to act on. Use the tools to go on.".into()));
             self.continue_in(Phase::AwaitModel);
         }
     }

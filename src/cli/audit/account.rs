@@ -154,6 +154,7 @@ impl Account {
                 | Event::CheckpointWritten { .. }
                 | Event::WindowRebuilt { .. }
                 | Event::WriterAsked { .. }
+                | Event::BackgroundRead { .. }
                 | Event::WriterFinished { .. }
                 | Event::Said { .. }
                 | Event::ModelRequested { .. }

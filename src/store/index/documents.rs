@@ -110,6 +110,7 @@ impl Documents {
             }
             Event::NetworkUsed { .. }
             | Event::WriterAsked { .. }
+            | Event::BackgroundRead { .. }
             | Event::WriterFinished { checkpoint: None, .. }
             | Event::SandboxStarted { .. }
             | Event::ModelFailed { .. }
