@@ -207,3 +207,114 @@ async fn every_step_restores_exactly_as_somebody_inside_saw_it() {
         guest.close().await;
     }
 }
+
+/// Small and seeded.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+/// A package as a package index would have it, in two versions, without an index.
+const MAKE_WHEELS: &str = r#"
+import zipfile
+for version in "1.0", "2.0":
+    info = f"odds-{version}.dist-info/"
+    files = {f"odds/m{n}.py": f"x = {n} * {version}\n" for n in range(40)} | {"odds/__init__.py": ""}
+    files[info + "METADATA"] = f"Metadata-Version: 2.1\nName: odds\nVersion: {version}\n"
+    files[info + "WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[info + "RECORD"] = "".join(f"{name},,\n" for name in files)
+    with zipfile.ZipFile(f"/tmp/odds-{version}-py3-none-any.whl", "w") as wheel:
+        for name, text in files.items(): wheel.writestr(name, text)
+"#;
+
+const PIP: &str =
+    "python3 -m pip install --user --break-system-packages --no-index --quiet --disable-pip-version-check";
+
+/// What step `n` of a long run does: files, folders, links, odd names, large files, modes, deletions, packages.
+fn any_step(n: usize, dice: &mut Dice) -> String {
+    let (folder, name) = (dice.below(9), dice.below(30));
+    let at = format!("d{folder}/f{name}");
+    match n {
+        10 => return format!("{PIP} /tmp/odds-1.0-py3-none-any.whl"),
+        60 => return format!("{PIP} --upgrade /tmp/odds-2.0-py3-none-any.whl"),
+        150 => return "python3 -m pip uninstall --yes --quiet --break-system-packages odds".to_owned(),
+        _ => {}
+    }
+    match dice.below(14) {
+        0 | 1 => format!("mkdir -p d{folder} && echo {n} > {at} 2>/dev/null || true"),
+        2 => format!("mkdir -p d{folder} && ln -sfn ../{at} d{folder}/l{name}"),
+        3 => format!("test -f {at} && mkdir -p hard && ln -f {at} hard/h{n} || true"),
+        4 => format!("test -f {at} && echo more {n} >> {at} || true"),
+        5 => format!("test -e {at} && chmod {} {at} || true", ["600", "755", "4755", "640"][(n + 1) % 4]),
+        6 => format!("rm -rf d{folder}"),
+        7 => format!("mkdir -p e{folder}/empty{name} && chmod 2750 e{folder}"),
+        8 => format!("printf {n} > \"$(printf 'odd{name}\\377\\n ')\""),
+        9 => format!("rm -f odd{name}* hard/h*; mkdir -p ~/.cache/c{folder} && echo {n} > ~/.cache/c{folder}/x{name}"),
+        10 => format!("test -d d{folder} && rm -rf m{folder} && mv d{folder} m{folder} || true"),
+        11 => format!("head -c {} /dev/urandom > big{}", 1_000_000 + 7 * (n as u64 % 9) * 1_000_000, n % 3),
+        12 => format!(
+            "touch -d @{} . ~/.cache 2>/dev/null; touch -h -d @{n} d{folder}/l{name} 2>/dev/null || true",
+            n * 1_000
+        ),
+        _ => "true".to_owned(),
+    }
+}
+
+/// Runs so many steps and restores some of them; says how long both took.
+async fn long_run(house: &House, steps: usize, restored: &dyn Fn(usize) -> bool, seed: u64) {
+    let mut dice = Dice(seed | 1);
+    let mut guest = house.guest().await;
+    guest.run(&["python3", "-c", MAKE_WHEELS]).await;
+    let began = std::time::Instant::now();
+    let mut seen = Vec::new();
+    for n in 1..=steps {
+        let step = any_step(n, &mut dice);
+        guest.sh(&step).await;
+        let snapshot = guest.take(house).await;
+        assert!(!snapshot.unstable, "{step}");
+        if restored(n) {
+            seen.push((n, step, snapshot, guest.look().await));
+        }
+    }
+    guest.close().await;
+    let ran = began.elapsed();
+    for (n, step, snapshot, look) in &seen {
+        let mut guest = house.restored(snapshot).await;
+        assert_same(&guest.look().await, look, &format!("seed {seed}, step {n}: {step}"));
+        guest.close().await;
+    }
+    eprintln!(
+        "snapshots: seed {seed}: {steps} steps in {:.0} s; {} of them restored exactly, in {:.0} s",
+        ran.as_secs_f64(),
+        seen.len(),
+        (began.elapsed() - ran).as_secs_f64()
+    );
+}
+
+#[tokio::test]
+async fn every_step_of_a_long_run_restores_exactly() {
+    let Some(house) = House::open().await else { return };
+    match std::env::var("GREENROOM_CHAOS").as_deref() {
+        Ok("full") => long_run(&house, 200, &|_| true, 1).await,
+        _ => long_run(&house, 70, &|n| n % 12 == 0 || n == 61, 1).await,
+    }
+}
+
+#[tokio::test]
+async fn steps_at_random_of_a_very_long_run_restore_exactly() {
+    if std::env::var("GREENROOM_CHAOS").is_ok_and(|extent| extent == "full") {
+        let Some(house) = House::open().await else { return };
+        let mut dice = Dice(0x5eed);
+        let mut chosen = std::collections::BTreeSet::new();
+        while chosen.len() < 100 {
+            chosen.insert(1 + dice.below(2_000) as usize);
+        }
+        long_run(&house, 2_000, &|n| chosen.contains(&n), 2).await;
+    }
+}

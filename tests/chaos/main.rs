@@ -284,3 +284,31 @@ fn rewound_to_a_step_the_run_goes_on_from_its_files_and_its_conversation() {
     house.finish("the fork");
     assert_eq!(house.ending().counter, reference.counter);
 }
+
+#[test]
+fn what_is_done_stands_in_the_journal_before_it_is_done() {
+    if !containers_are_asked_for() {
+        return;
+    }
+    for (point, recorded) in [("model_answered:1", "model_requested"), ("tool_ran:1", "tool_call_started")] {
+        let house = House::new(1);
+        let (_, signal, stderr) = wait(house.begin(Some(point)));
+        assert_eq!((signal, house.fired()), (Some(9), 1), "{point}: {stderr}");
+        let last = serde_json::to_value(&house.records().last().unwrap().event).unwrap();
+        assert_eq!(last["type"], recorded, "{point}");
+    }
+}
+
+#[test]
+fn an_edit_that_was_under_way_is_made_once() {
+    if !containers_are_asked_for() {
+        return;
+    }
+    let (reference, _) = undisturbed(2);
+    let house = House::new(2);
+    // The second turn's second call.
+    stop_at(&house, Failpoint::ToolRan, Way::Run(4));
+    assert_eq!(house.fired(), 1);
+    house.finish("an edit under way");
+    house.assert_ends_as(&reference, "an edit under way");
+}
