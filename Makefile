@@ -5,7 +5,7 @@ CARGO_DENY_VERSION := 0.20.2
 # rustup's folder is not on the PATH of a shell that is older than the installation.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: help setup build images demo test chaos peers score fuzz lint deny ci clean
+.PHONY: help setup build images demo test chaos planted peers score fuzz lint deny ci clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,11 @@ test: setup ## Run every test, against real containers too
 chaos: setup ## Stop the program at every seam and at random instants, hundreds of times (long)
 	cargo build
 	GREENROOM_CHAOS=full GREENROOM_DOCKER_TESTS=1 cargo test --test chaos -- --nocapture --test-threads 1
+	GREENROOM_CHAOS=full GREENROOM_DOCKER_TESTS=1 cargo test --test snapshots -- --nocapture long_run
+	GREENROOM_CHAOS=full cargo test --test main flipped_byte_anywhere
+
+planted: setup ## Plant bugs one by one; the suite must catch each of them
+	GREENROOM_PLANTED=1 cargo test --test planted -- --nocapture
 
 peers: setup ## Run whole repairs through a LiteLLM proxy (installs it into a venv below the target folder)
 	tests/peers/setup.sh

@@ -10,6 +10,7 @@ pub mod judgement;
 pub mod ledger;
 pub mod message;
 pub mod network;
+pub mod planted;
 pub mod shell;
 pub mod task;
 

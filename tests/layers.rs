@@ -36,7 +36,7 @@ fn layer(file: &str) -> Layer {
     match parts.as_slice() {
         [
             "checkpoint" | "error" | "event" | "failpoint" | "id" | "judgement" | "ledger" | "message" | "network"
-            | "shell" | "task",
+            | "planted" | "shell" | "task",
         ]
         | ["snapshot", "mod" | "seen"] => Layer::Vocabulary,
         ["model" | "sandbox" | "store", "mod"] => Layer::Seam,

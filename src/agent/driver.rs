@@ -22,6 +22,7 @@ use crate::id::{CallToken, RunId};
 use crate::message::{ToolUse, Usage};
 use crate::model::{Model, ModelError};
 use crate::network::Traffic;
+use crate::planted::{self, Planted};
 use crate::sandbox::{AGENT_UID, Installer, Launcher, Sandbox, SandboxError, SandboxSpec};
 use crate::snapshot::change::created;
 use crate::snapshot::pack::tar_stream;
@@ -349,12 +350,16 @@ impl<'a> Run<'a> {
             output_tokens: Some(u64::from(request.output_tokens_max)),
             ..Usage::default()
         };
-        self.commit(Event::ModelRequested {
+        let requested = Event::ModelRequested {
             turn,
             estimated_input_tokens,
             output_tokens_max: request.output_tokens_max,
             cost_usd_max: self.parts.model.cost_usd(&most),
-        })?;
+        };
+        let charged_late = planted::has(Planted::AskBeforeCharge);
+        if !charged_late {
+            self.commit(requested.clone())?;
+        }
         failpoint::hit(Failpoint::ModelBeforeRequest)?;
         self.observer.progress(&Progress::AskingModel { model: self.parts.model.id().to_owned(), turn });
         let began = Instant::now();
@@ -369,6 +374,9 @@ impl<'a> Run<'a> {
         };
         let elapsed_ms = millis(began.elapsed());
         failpoint::hit(Failpoint::ModelAnswered)?;
+        if charged_late {
+            self.commit(requested)?;
+        }
         match answer {
             Ok(response) => {
                 let response = with_ids(response, turn);
@@ -390,8 +398,9 @@ impl<'a> Run<'a> {
         });
         let parsed = ToolCall::parse(&call);
         let taken_up = self.state.in_flight();
-        if !taken_up {
-            self.commit(Event::ToolCallStarted { token, call })?;
+        let recorded_late = planted::has(Planted::ActBeforeCommit);
+        if !taken_up && !recorded_late {
+            self.commit(Event::ToolCallStarted { token, call: call.clone() })?;
         }
         if let Some(result) = self.state.harvested().cloned() {
             // Carried out in a fork; all its steps share the files of its end.
@@ -431,6 +440,9 @@ impl<'a> Run<'a> {
             }
         };
         failpoint::hit(Failpoint::ToolRan)?;
+        if !taken_up && recorded_late {
+            self.commit(Event::ToolCallStarted { token, call })?;
+        }
         let snapshot = match self.snapshot_of(&result).await {
             Err(ToolFailure::Sandbox(error @ SandboxError::Lost { .. })) => {
                 let told = ToolOutcome::sandbox_lost(&error);

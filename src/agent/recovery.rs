@@ -8,6 +8,7 @@ use super::snapshots::{Snapshots, restore};
 use super::{Progress, Step};
 use crate::event::Event;
 use crate::failpoint::{self, Failpoint};
+use crate::planted::{self, Planted};
 use crate::sandbox::{Sandbox, SandboxError};
 use crate::tools::{Effect, ToolCall, ToolFailure};
 
@@ -53,7 +54,7 @@ impl Run<'_> {
             Step::CallTool { call, .. } if self.state.in_flight() => match ToolCall::parse(&call) {
                 Ok(tool) => match tool.effect() {
                     Effect::None | Effect::FollowedByToken => true,
-                    Effect::Workspace => false,
+                    Effect::Workspace => planted::has(Planted::RepeatEditInPlace),
                 },
                 Err(_) => true,
             },

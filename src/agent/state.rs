@@ -25,6 +25,7 @@ use crate::id::{BlobId, CallToken, RunId};
 use crate::judgement::{Frozen, Judgement};
 use crate::message::{Block, Message, Role, ToolUse};
 use crate::network::{INSTALL, InstalledPackage, Manager};
+use crate::planted::{self, Planted};
 use crate::shell::ShellState;
 use crate::snapshot::{SnapshotRef, TreePath};
 use crate::task::{CheckResult, Task};
@@ -273,8 +274,13 @@ impl RunState {
                 None => Step::CallModel { turn: self.turns + 1 },
             },
             Phase::InTool(token) => match self.pending.front() {
-                Some(call) if call.name == INSTALL => Step::InstallUnknown { token: *token },
-                Some(call) => Step::CallTool { token: *token, call: call.clone() },
+                Some(call) if call.name == INSTALL && !planted::has(Planted::RepeatUnknownInstall) => {
+                    Step::InstallUnknown { token: *token }
+                }
+                Some(call) => {
+                    let token = CallToken(token.0 + u64::from(planted::has(Planted::NewTokenForOldCall)));
+                    Step::CallTool { token, call: call.clone() }
+                }
                 None => Step::CallModel { turn: self.turns + 1 },
             },
             Phase::CaptureToVerify | Phase::CaptureToFinish(_) => Step::CaptureTree,

@@ -7,15 +7,17 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use serde::Serialize;
 
-use super::{Context, Format, FormatArgs, engine, found};
+use super::audit::verify;
+use super::{Context, Format, FormatArgs, engine, found, prepare};
 use crate::error::{Error, ExitCode, Result};
 use crate::event::Event;
-use crate::id::RunId;
+use crate::id::{BlobId, RunId};
 use crate::output::human::style::{BOLD, DIM, RESET};
+use crate::planted::{self, Planted};
 use crate::sandbox::{DockerLauncher, Unused};
-use crate::store::{RunDir, list_runs};
+use crate::store::{Alone, RunDir, UnusedContents, list_runs};
 
-/// Say what nothing needs any more: images, containers, old runs. `--yes` frees it
+/// Say what nothing needs any more: images, containers, old runs, contents. `--yes` frees it
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +25,7 @@ Examples:
   greenroom gc --yes
   greenroom gc --runs-older-than 30 --yes
 
-A run that is being written, and whatever a kept run's journal names, is never touched. Images are kept for a day. Stored contents stay.")]
+A run that is being written, and whatever a kept run's journal names, is never touched. Images are kept for a day. Contents are the files that\nno journal names any more; while a run is being written none of them is looked at.")]
 pub struct GcArgs {
     /// Free it
     #[arg(long)]
@@ -53,6 +55,9 @@ struct Total {
     runs: usize,
     containers: usize,
     images: usize,
+    /// Stored contents that no journal names, and what they take on the disk.
+    contents: usize,
+    contents_bytes: u64,
     freed: bool,
     /// What was not looked at, and why.
     kept: Vec<String>,
@@ -82,6 +87,8 @@ pub async fn run(args: GcArgs, context: &mut Context) -> Result<ExitCode> {
         runs: runs.stale.len(),
         containers: 0,
         images: 0,
+        contents: 0,
+        contents_bytes: 0,
         freed: args.yes,
         kept: runs.unsure.iter().map(|why| format!("images: {why}")).collect(),
         exit_code: 0,
@@ -96,6 +103,23 @@ pub async fn run(args: GcArgs, context: &mut Context) -> Result<ExitCode> {
         if args.yes {
             remove_run(&state, run)?;
         }
+    }
+    match unused_contents(&state, &runs)? {
+        Ok(contents) => {
+            for waste in &contents.unused {
+                total.contents += waste.unused;
+                total.contents_bytes += waste.unused_bytes;
+                let because = match waste.used {
+                    0 => format!("no journal names any of its {} contents", waste.unused),
+                    used => format!("no journal names {} of its {} contents", waste.unused, waste.unused + used),
+                };
+                tell(Waste { kind: "contents", name: waste.name(), bytes: Some(waste.unused_bytes), because })?;
+                if args.yes {
+                    contents.alone.free(waste, &contents.named).map_err(contents_failed)?;
+                }
+            }
+        }
+        Err(why) => total.kept.push(format!("contents: {why}")),
     }
     match engine::connect().await {
         Ok(engine) => {
@@ -122,6 +146,52 @@ pub async fn run(args: GcArgs, context: &mut Context) -> Result<ExitCode> {
         Format::Human => context.printer.result(&summary(&total))?,
     }
     Ok(ExitCode::Success)
+}
+
+struct Contents {
+    alone: Alone,
+    named: BTreeSet<BlobId>,
+    unused: Vec<UnusedContents>,
+}
+
+/// The inner error says why nothing can be said of them.
+fn unused_contents(state: &Path, runs: &Runs) -> Result<std::result::Result<Contents, String>> {
+    if let Some(why) = runs.unsure.first() {
+        return Ok(Err(why.clone()));
+    }
+    let blobs = prepare::shared_blobs(state)?;
+    let Some(alone) = blobs.alone().map_err(contents_failed)? else {
+        return Ok(Err("something is being stored".into()));
+    };
+    // Once more: a run may have begun before everything was held.
+    let now = list_runs(state).map_err(found)?;
+    if now.iter().any(|run| !runs.knows(run)) {
+        return Ok(Err("a run has just begun".into()));
+    }
+    let mut named = BTreeSet::new();
+    for dir in &runs.kept {
+        let (verified, _) = verify::verify(dir, None)?;
+        if let Some(problem) = verified.problems.first() {
+            // What a damaged folder named is not known.
+            return Ok(Err(format!("run {} is damaged: {}", dir.run(), problem.detail)));
+        }
+        if planted::has(Planted::CollectForgetsRuns) {
+            named.clear();
+        }
+        named.extend(verified.named);
+    }
+    let unused = alone.unused(&named).map_err(contents_failed)?;
+    Ok(Ok(Contents { alone, named, unused }))
+}
+
+fn contents_failed(error: std::io::Error) -> Error {
+    Error::internal("cannot free stored contents; nothing that a run needs was removed").because(error)
+}
+
+impl Runs {
+    fn knows(&self, run: &RunId) -> bool {
+        self.stale.iter().any(|(stale, _)| stale == run) || self.kept.iter().any(|dir| dir.run() == *run)
+    }
 }
 
 fn look_at_runs(state: &Path, age_min: Option<Duration>) -> Result<Runs> {
@@ -172,13 +242,16 @@ fn render(waste: &Waste) -> String {
 }
 
 fn summary(total: &Total) -> String {
-    let Total { runs, containers, images, .. } = total;
+    let Total { runs, containers, images, contents, contents_bytes, .. } = total;
+    let kibibytes = contents_bytes.div_ceil(1024);
     let verb = if total.freed { "freed" } else { "would free" };
-    let mut text = format!("{BOLD}{verb} {runs} runs, {containers} containers, {images} images{RESET}");
+    let mut text = format!(
+        "{BOLD}{verb} {runs} runs, {containers} containers, {images} images, {contents} contents ({kibibytes} KiB){RESET}"
+    );
     for kept in &total.kept {
         text.push_str(&format!("\n{DIM}not looked at: {kept}{RESET}"));
     }
-    if !total.freed && runs + containers + images > 0 {
+    if !total.freed && runs + containers + images + contents > 0 {
         text.push_str(&format!("\n{DIM}`greenroom gc --yes` frees it{RESET}"));
     }
     text

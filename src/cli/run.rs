@@ -295,6 +295,8 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let engine = sandbox.confine.apply(interrupt.or_stop(engine::connect()).await?)?;
     let prepared = interrupt.or_stop(engine.prepare(&image_name, &mut context.printer)).await?;
     let blobs = prepare::shared_blobs(&paths.state)?;
+    // Held until the journal names what is copied now.
+    let _stored = blobs.clone();
     let put = {
         let blobs = blobs.clone();
         move |bytes: &[u8]| blobs.put(bytes)

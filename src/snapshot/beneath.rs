@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags
 use rustix::io::Errno;
 
 use super::TreePath;
+use crate::planted::{self, Planted};
 
 /// A folder held open. Paths given to its methods stay beneath it, whatever happens on disk meanwhile.
 #[derive(Debug)]
@@ -26,7 +27,13 @@ pub(super) enum Kind {
     Special(&'static str),
 }
 
-const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+fn resolve() -> ResolveFlags {
+    match planted::has(Planted::FollowLinks) {
+        true => ResolveFlags::empty(),
+        false => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+    }
+}
+
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);
 
 impl Folder {
@@ -41,7 +48,7 @@ impl Folder {
 
     pub(super) fn folder(&self, path: &[u8]) -> io::Result<Folder> {
         // Without `O_NOFOLLOW`, which would answer "not a directory" before the kernel says that it met a link.
-        let fd = rustix::fs::openat2(&self.fd, path, FOLDER, Mode::empty(), RESOLVE)?;
+        let fd = rustix::fs::openat2(&self.fd, path, FOLDER, Mode::empty(), resolve())?;
         Ok(Folder { fd })
     }
 
@@ -57,7 +64,7 @@ impl Folder {
     /// Opens a regular file for reading. Anything else that took its place is refused, and a FIFO does not block.
     pub(super) fn file(&self, path: &[u8]) -> io::Result<(File, Stat)> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let fd = rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), RESOLVE)?;
+        let fd = rustix::fs::openat2(&self.fd, path, flags, Mode::empty(), resolve())?;
         let stat = rustix::fs::fstat(&fd)?;
         match kind(&stat) {
             Kind::File => Ok((File::from(fd), stat)),
@@ -114,7 +121,7 @@ impl Folder {
     /// A new file; whatever already has the name, even a dangling link, is an error.
     pub(super) fn create(&self, name: &[u8], mode: u32) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        Ok(File::from(rustix::fs::openat2(&self.fd, name, flags, Mode::from_raw_mode(mode), RESOLVE)?))
+        Ok(File::from(rustix::fs::openat2(&self.fd, name, flags, Mode::from_raw_mode(mode), resolve())?))
     }
 
     pub(super) fn make_folder(&self, name: &[u8], mode: u32) -> io::Result<()> {

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use super::packs::Packs;
 use super::seal::is_intact;
 use crate::id::BlobId;
+use crate::planted::{self, Planted};
 
 /// Clones write to the same pack.
 #[derive(Debug, Clone)]
 pub struct Blobs {
-    root: PathBuf,
-    packs: Arc<Packs>,
+    pub(super) root: PathBuf,
+    pub(super) packs: Arc<Packs>,
 }
 
 impl Blobs {
@@ -26,10 +27,15 @@ impl Blobs {
     /// Stores bytes that are not stored yet. They are durable after the next [`Blobs::sync`].
     pub fn put(&self, bytes: &[u8]) -> io::Result<BlobId> {
         let id = BlobId::of(bytes);
-        if !self.has(&id) {
+        if !self.has(&id) || planted::has(Planted::DropDedupe) {
             self.packs.put(&id, bytes)?;
         }
         Ok(id)
+    }
+
+    /// Nothing that is stored goes away while this value or a clone of it lives.
+    pub fn hold(&self) -> io::Result<()> {
+        self.packs.hold()
     }
 
     /// Everything that was put is durable when this returns. After an error nothing more can be put.
@@ -71,7 +77,7 @@ impl Blobs {
         };
         let broken = |error: io::Error| io::Error::new(io::ErrorKind::InvalidData, format!("blob {id}: {error}"));
         let bytes = zstd::stream::decode_all(&*stored).map_err(broken)?;
-        if BlobId::of(&bytes) != *id {
+        if BlobId::of(&bytes) != *id && !planted::has(Planted::TrustBlobName) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("blob {id} does not match its name")));
         }
         Ok((bytes, intact))

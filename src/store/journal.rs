@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, JOURNAL_SCHEMA};
+use crate::planted::{self, Planted};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -95,6 +96,7 @@ pub fn read_valid_prefix(path: &Path) -> Result<(ReadJournal, Option<JournalErro
                 journal.torn_detail = Some(detail);
                 break;
             }
+            Err(BadLine::Broken(_)) if planted::has(Planted::SkipBadRecord) => journal.valid_bytes += end as u64 + 1,
             Err(BadLine::Broken(detail)) => {
                 return Ok((journal, Some(JournalError::Damaged { offset, line, detail })));
             }
@@ -130,7 +132,7 @@ fn open_line(line: &[u8], before: &ReadJournal) -> Result<(Record, String), BadL
         .ok_or_else(|| broken("the line has no hash"))?;
     let mut body = body.to_vec();
     body.push(b'}');
-    if blake3::hash(&body).to_hex().as_str() != hash {
+    if blake3::hash(&body).to_hex().as_str() != hash && !planted::has(Planted::SkipRecordHash) {
         return Err(broken("the hash does not match"));
     }
     let value: serde_json::Value = serde_json::from_slice(&body).map_err(|error| broken(&error.to_string()))?;
@@ -140,7 +142,7 @@ fn open_line(line: &[u8], before: &ReadJournal) -> Result<(Record, String), BadL
         return Err(BadLine::Unknown(detail));
     }
     let record: Record = serde_json::from_value(value).map_err(|error| BadLine::Unknown(error.to_string()))?;
-    if record.prev != before.head() {
+    if record.prev != before.head() && !planted::has(Planted::SkipChain) {
         return Err(broken("the record does not follow the one before it"));
     }
     if record.seq != before.records.len() as u64 {

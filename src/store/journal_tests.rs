@@ -146,3 +146,29 @@ fn an_owner_that_was_overtaken_writes_nothing() {
     successor.append(0, &event).unwrap();
     assert_eq!(read_journal(&path).unwrap().records.len(), 3);
 }
+
+#[test]
+fn after_a_failed_write_nothing_more_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    File::create(&path).unwrap();
+    let event = Event::ModelRequested { turn: 1, estimated_input_tokens: 10, output_tokens_max: 0, cost_usd_max: None };
+    // Open for reading alone, so that every write fails.
+    let mut writer = JournalWriter::new(File::open(&path).unwrap(), 0, 0, 1, GENESIS.into());
+    assert_eq!(writer.append(0, &event).unwrap_err().raw_os_error(), Some(9), "EBADF");
+    let refused = writer.append(0, &event).unwrap_err().to_string();
+    assert!(refused.contains("could not be written before"), "{refused}");
+}
+
+#[test]
+fn a_record_that_follows_another_history_is_refused() {
+    let (_folder, path, whole, last) = written();
+    let journal = read_journal(&path).unwrap();
+    // Whole, with a hash that is right, and behind records that are not the ones it was written behind.
+    let stranger = Record { prev: journal.hashes[0].clone(), ..journal.records[2].clone() };
+    let (line, hash) = seal(&stranger).unwrap();
+    let (end, _) = seal(&Record { seq: 3, prev: hash, ..journal.records[2].clone() }).unwrap();
+    std::fs::write(&path, [&whole[..last], line.as_bytes(), end.as_bytes()].concat()).unwrap();
+    let error = read_journal(&path).unwrap_err().to_string();
+    assert!(error.contains("does not follow"), "{error}");
+}

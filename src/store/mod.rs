@@ -1,6 +1,7 @@
 //! The seam to durable state: an append-only journal of events and content-addressed blobs.
 
 mod blobs;
+mod collect;
 mod inbox;
 mod index;
 mod journal;
@@ -15,6 +16,7 @@ mod tail;
 use std::io;
 
 pub use blobs::Blobs;
+pub use collect::{Alone, UnusedContents};
 pub use inbox::{LETTER_BYTES_MAX, Letter};
 pub use journal::{JournalError, ReadJournal, Record, read_journal, read_valid_prefix};
 pub use memory::{Memory, MemoryLine, Standing, root_commit};

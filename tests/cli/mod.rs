@@ -4,6 +4,8 @@ mod audit;
 mod bench;
 mod diff;
 mod export;
+mod gc;
+mod golden;
 mod output;
 mod parse;
 mod runs;

@@ -80,6 +80,10 @@ impl TestEnvironment {
             .env("TZ", "UTC")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
+        // For the harness that plants bugs.
+        for name in ["GREENROOM_PLANT", "GREENROOM_PLANT_LOG"] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
         command
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Phase, RunState};
 use crate::event::Limits;
+use crate::planted::{self, Planted};
 
 impl RunState {
     /// Whether a tool call is recorded as started and not as finished.
@@ -19,10 +20,18 @@ impl RunState {
             self.limits = limits.clone();
         }
         // The request may have reached the provider: what it can have cost at most is spent.
-        if let Some(asked) = self.asked.take() {
+        if let Some(asked) = self.asked.take()
+            && !planted::has(Planted::ForgiveUnanswered)
+        {
             self.charge_asked(asked);
         }
         self.lose_writer();
+        if planted::has(Planted::ResetBudgetOnResume) {
+            (self.input_tokens, self.output_tokens, self.cost_usd) = (0, 0, 0.0);
+        }
+        if planted::has(Planted::AskAgainWhatIsCommitted) && self.phase == Phase::Tools {
+            self.phase = Phase::ModelAsked;
+        }
         if let Some(phase) = self.resume_at.take() {
             self.outcome = None;
             self.phase = phase;
@@ -32,6 +41,10 @@ impl RunState {
 
     /// What was spent since stays spent; the container is not the one of this point.
     pub(crate) fn rewound_from(&mut self, later: &RunState) {
+        self.container = None;
+        if planted::has(Planted::RefundOnRewind) {
+            return;
+        }
         self.steps = later.steps;
         self.turns = later.turns;
         self.input_tokens = later.input_tokens;
@@ -45,7 +58,6 @@ impl RunState {
         self.cache_write_tokens = later.cache_write_tokens;
         self.writer = later.writer.clone();
         self.said = later.said.clone();
-        self.container = None;
         if let Some(phase) = self.resume_at.take() {
             self.phase = phase;
         }

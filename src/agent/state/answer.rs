@@ -5,6 +5,7 @@ use crate::agent::limits;
 use crate::event::{ModelFailure, RunOutcome, RunStatus};
 use crate::feedback;
 use crate::message::{Message, ModelResponse, Role, StopReason};
+use crate::planted::{self, Planted};
 use crate::task::CheckResult;
 
 /// Unverified submissions after which a run ends.
@@ -33,7 +34,7 @@ impl RunState {
         self.pending = response.tool_uses().cloned().collect();
         let text = response.text();
         match response.stop_reason {
-            StopReason::MaxTokens => {
+            StopReason::MaxTokens if !planted::has(Planted::ExecuteCutAnswer) => {
                 // A call that was cut off may be half of what was meant, so none of the turn is executed.
                 self.refuse_pending("not executed: the answer was cut off at the output limit; send less at a time");
                 self.idle("Your answer was cut off at the output limit. Continue with smaller steps.");
@@ -50,7 +51,7 @@ impl RunState {
                     self.phase = Phase::CaptureToFinish(outcome);
                 }
             }
-            StopReason::EndTurn | StopReason::ToolUse | StopReason::Refusal => {
+            StopReason::MaxTokens | StopReason::EndTurn | StopReason::ToolUse | StopReason::Refusal => {
                 if !self.pending.is_empty() {
                     self.idle_turns = 0;
                     self.silent_turns = 0;

@@ -9,6 +9,7 @@ use crate::cli::found;
 use crate::error::Result;
 use crate::event::{Event, Named};
 use crate::id::BlobId;
+use crate::planted::{self, Planted};
 use crate::snapshot::tree::FileTree;
 use crate::snapshot::{Entry, Manifest};
 use crate::store::{Blobs, JournalError, Record, RunDir};
@@ -66,6 +67,7 @@ pub(in crate::cli) fn verify(dir: &RunDir, head: Option<&str>) -> Result<(Verifi
         }
         None => {}
     }
+    let head = head.filter(|_| !planted::has(Planted::AuditIgnoresHead));
     if let Some(head) = head.filter(|head| !journal.hashes.iter().any(|hash| hash == head)) {
         let detail = "no record has this hash: the journal was rewritten, or it is another run's".to_owned();
         problems.push(Problem { place: Place::Head { head: head.to_owned() }, detail });
@@ -144,6 +146,7 @@ impl Seen<'_> {
                 self.bytes += bytes;
                 true
             }
+            Err(_) if planted::has(Planted::AuditSkipsBlobs) => false,
             Err(error) => {
                 self.problem(id, &error);
                 false

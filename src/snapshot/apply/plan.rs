@@ -8,6 +8,7 @@ use super::danger::{is_git_path, link_stays_inside, runs_by_itself};
 use super::intent::Item;
 use super::operation::{Live, Operation, live, same};
 use super::{ApplyError, STAGING_PREFIX};
+use crate::planted::{self, Planted};
 use crate::snapshot::beneath::{self, Folder, Kind};
 use crate::snapshot::change::{Change, changes, is_folder, same_for_git};
 use crate::snapshot::copy_in::open_root;
@@ -159,7 +160,7 @@ fn forbidden(item: &Item) -> Option<Refusal> {
 fn is_before(item: &Item, live: Option<&Entry>) -> bool {
     match (&item.before, live) {
         (None, None | Some(Entry::Directory { .. })) => true,
-        (Some(before), Some(live)) => same(before, live),
+        (Some(before), Some(live)) => same(before, live) || planted::has(Planted::OverwriteMovedFile),
         (None, Some(_)) | (Some(_), None) => false,
     }
 }
