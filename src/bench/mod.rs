@@ -3,6 +3,7 @@
 //! What is compared runs in turns within one run: on a busy machine only ratios mean something.
 
 mod calls;
+pub mod endurance;
 mod flood;
 mod forks;
 pub mod loops;

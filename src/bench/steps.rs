@@ -204,7 +204,7 @@ fn fill(repo: &Path, files: usize) -> std::io::Result<()> {
     Ok(())
 }
 
-fn bytes_below(folder: &Path) -> u64 {
+pub(super) fn bytes_below(folder: &Path) -> u64 {
     let mut bytes = 0;
     let mut waiting: Vec<PathBuf> = vec![folder.to_owned()];
     while let Some(folder) = waiting.pop() {

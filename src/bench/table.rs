@@ -111,7 +111,7 @@ pub fn loops(bench: &LoopsBench) -> String {
     text.trim_end().to_owned()
 }
 
-fn head(text: &mut String, machine: &Machine, more: &str) {
+pub(super) fn head(text: &mut String, machine: &Machine, more: &str) {
     let load = machine.load.map(|load| format!(", load {load}")).unwrap_or_default();
     line(text, &format!("{DIM}{} build, {} CPUs{load}, {more}{RESET}", machine.build, machine.cpus));
     if machine.is_debug() {
@@ -119,7 +119,7 @@ fn head(text: &mut String, machine: &Machine, more: &str) {
     }
 }
 
-fn title(text: &mut String, title: &str, columns: &str) {
+pub(super) fn title(text: &mut String, title: &str, columns: &str) {
     line(text, &format!("{BOLD}{title:<30}{RESET} {DIM}{columns}{RESET}"));
 }
 
@@ -140,7 +140,7 @@ fn value(text: &mut String, name: &str, value: Option<f64>) {
     line(text, &format!("  {name:<26} {value:>8}"));
 }
 
-fn promises(text: &mut String, promises: &[Promise]) {
+pub(super) fn promises(text: &mut String, promises: &[Promise]) {
     title(text, "promises", "measured    limit");
     for Promise { what, limit, measured, kept } in promises {
         let (colour, mark) = if *kept { (GREEN, '✓') } else { (RED, '✗') };
@@ -148,6 +148,6 @@ fn promises(text: &mut String, promises: &[Promise]) {
     }
 }
 
-fn line(text: &mut String, line: &str) {
+pub(super) fn line(text: &mut String, line: &str) {
     writeln!(text, "{line}").expect("a string takes whatever is written");
 }

@@ -7,6 +7,8 @@ use clap::{Args, Subcommand};
 use super::confine::ConfineArgs;
 use super::interrupt::Interrupt;
 use super::{Context, Format, FormatArgs, engine, values};
+use crate::bench::endurance::simllm::{Persona, WriterPersona};
+use crate::bench::endurance::{self, Amount as Endurance, Faults};
 use crate::bench::sandbox::Amounts;
 use crate::bench::steps::Amount;
 use crate::bench::{Machine, loops, parsers, sandbox, steps, table};
@@ -14,6 +16,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::id::RunId;
 use crate::output;
 use crate::output::human::Progress;
+use crate::output::human::style::{DIM, RESET};
 use crate::output::jsonl::RunResult;
 use crate::sandbox::SandboxSpec;
 
@@ -23,6 +26,7 @@ use crate::sandbox::SandboxSpec;
 Examples:
   greenroom bench sandbox --quick
   greenroom bench steps --steps 200,1000 --files 1000
+  greenroom bench endurance --steps 200 --window 8k --faults everything
   greenroom bench parsers --json")]
 pub struct BenchArgs {
     #[command(subcommand)]
@@ -39,6 +43,8 @@ enum Target {
     Parsers(ParsersArgs),
     /// How well a run that goes round in circles is told from one that gets on
     Loops(LoopsArgs),
+    /// Whether thousands of steps by a simulated model keep the thread, whatever fails meanwhile
+    Endurance(EnduranceArgs),
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +117,75 @@ struct LoopsArgs {
     format: FormatArgs,
 }
 
+#[derive(Debug, Args)]
+struct EnduranceArgs {
+    /// Image that the runs start from
+    #[arg(long, value_name = "NAME", default_value = "python")]
+    image: String,
+    /// Steps of the chain that each run walks
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    steps: u32,
+    /// Tokens of the model's window
+    #[arg(long, value_name = "8k|32k|128k", default_value = "8k", value_parser = window)]
+    window: u64,
+    /// Runs, each with a seed of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// What each run is put through: faults of the provider, `kill -9` of the runner, or all of it and early submissions
+    #[arg(long, value_enum, default_value = "none")]
+    faults: FaultsArg,
+    /// Steps from one kill to the next, about [default: 50]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
+    kill_every: Option<u64>,
+    /// How the simulated model reads and errs
+    #[arg(long, value_enum, default_value = "perfect")]
+    persona: PersonaArg,
+    /// The checkpoint writer: `drops=SHARE` of the facts, `fails`, or `poison`
+    #[arg(long, value_name = "WRITER", default_value = "drops=0", value_parser = writer)]
+    writer: WriterPersona,
+    /// Writes tokens and milliseconds a step as a page with two plots
+    #[arg(long, value_name = "FILE")]
+    html: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum FaultsArg {
+    None,
+    Provider,
+    Crash,
+    Everything,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum PersonaArg {
+    Perfect,
+    Bounded,
+    Erring,
+    Saboteur,
+}
+
+/// `8k` is 8,192 tokens.
+fn window(text: &str) -> Result<u64, String> {
+    let (number, unit) = text.strip_suffix('k').map_or((text, 1), |number| (number, 1024));
+    let tokens = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    tokens.filter(|tokens| (4_096..=4_194_304).contains(tokens)).ok_or_else(|| "not a window from 4k to 4096k".into())
+}
+
+fn writer(text: &str) -> Result<WriterPersona, String> {
+    let share = |text: &str| text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    match (text, text.strip_prefix("drops=").and_then(share)) {
+        ("fails", _) => Ok(WriterPersona::Fails),
+        ("poison", _) => Ok(WriterPersona::Poison),
+        (_, Some(share)) => Ok(WriterPersona::Drops { share }),
+        (_, None) => Err("neither `drops=SHARE` (0 to 1) nor `fails` nor `poison`".into()),
+    }
+}
+
 pub async fn run(args: BenchArgs, context: &mut Context) -> Result<ExitCode> {
     match args.target {
         Target::Sandbox(args) => {
@@ -135,6 +210,16 @@ pub async fn run(args: BenchArgs, context: &mut Context) -> Result<ExitCode> {
         }
         Target::Parsers(args) => measure_parsers(&args, context),
         Target::Loops(args) => measure_loops(&args, context),
+        Target::Endurance(args) => {
+            let format = args.format.format();
+            let done = measure_endurance(args, context).await;
+            if let (Format::Json, Err(error)) = (format, &done)
+                && !output::is_broken_pipe(error)
+            {
+                context.printer.json(&RunResult::failed(error))?;
+            }
+            done
+        }
     }
 }
 
@@ -232,4 +317,51 @@ fn measure_loops(args: &LoopsArgs, context: &mut Context) -> Result<ExitCode> {
         Format::Human => context.printer.result(&table::loops(&bench))?,
     }
     Ok(ExitCode::Success)
+}
+
+async fn measure_endurance(args: EnduranceArgs, context: &mut Context) -> Result<ExitCode> {
+    let program = std::env::current_exe().map_err(|error| Error::internal("where is this program?").because(error))?;
+    let folder = std::env::temp_dir().join(format!("greenroom-bench-{}", RunId::generate()));
+    let interrupt = Interrupt::listen()?;
+    let connected = interrupt.or_stop(engine::connect()).await?;
+    interrupt.or_stop(connected.prepare(&args.image, &mut context.printer)).await?;
+    let amount = Endurance {
+        steps: args.steps as usize,
+        window_tokens: args.window,
+        faults: match args.faults {
+            FaultsArg::None => Faults::None,
+            FaultsArg::Provider => Faults::Provider,
+            FaultsArg::Crash => Faults::Crash,
+            FaultsArg::Everything => Faults::Everything,
+        },
+        persona: match args.persona {
+            PersonaArg::Perfect => Persona::Perfect,
+            PersonaArg::Bounded => Persona::Bounded,
+            PersonaArg::Erring => Persona::Erring,
+            PersonaArg::Saboteur => Persona::Saboteur,
+        },
+        writer: args.writer,
+        kill_every: args.kill_every,
+    };
+    let seeds: Vec<u64> = (0..args.seeds).map(|n| args.seed.wrapping_add(n)).collect();
+    let measured = {
+        let progress = Mutex::new((Progress::new(&context.printer), &mut context.printer));
+        let tell = |line: &str| engine::tell(&progress, line);
+        let work = endurance::measure(&program, &folder, &args.image, amount, &seeds, &tell);
+        interrupt.or_stop(work).await
+    };
+    // A run that lost its thread is kept, and said where.
+    if std::fs::remove_dir(&folder).is_err() && folder.exists() {
+        context.printer.note(&format!("{DIM}kept{RESET} {}", folder.display()))?;
+    }
+    let bench = measured?;
+    if let Some(file) = &args.html {
+        std::fs::write(file, endurance::plot::page(&bench))
+            .map_err(|error| Error::usage(format!("cannot write `{}`", file.display())).because(error))?;
+    }
+    match args.format.format() {
+        Format::Json => context.printer.json(&bench)?,
+        Format::Human => context.printer.result(&endurance::table::endurance(&bench))?,
+    }
+    Ok(if bench.exit_code == 0 { ExitCode::Success } else { ExitCode::Unverified })
 }
