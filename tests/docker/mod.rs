@@ -10,6 +10,7 @@ mod candidates;
 mod clone;
 mod context;
 mod copy_in;
+mod endurance;
 mod exec;
 mod honesty;
 mod install;

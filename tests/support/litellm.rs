@@ -44,6 +44,8 @@ impl LiteLlm {
         // `hosted_vllm/` is translated for both wire formats; other routes pass Messages through to the upstream.
         let model = format!("{{model: hosted_vllm/scripted, api_base: \"{upstream_url}\", api_key: none}}");
         let text = format!("model_list:\n  - model_name: {}\n    litellm_params: {model}\n", Self::MODEL);
+        // One failure must not close the only upstream for those that follow.
+        let text = format!("{text}router_settings: {{disable_cooldowns: true, num_retries: 0}}\n");
         std::fs::write(&config, text).expect("a writable folder");
         let port = free_port();
         let mut process = Command::new(program)

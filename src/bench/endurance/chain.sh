@@ -46,7 +46,9 @@ if [ "$answer" != "${plan%|*}" ]; then
 fi
 [ "$(cat state/tries)" = 0 ] || echo 0 > state/tries
 printf '%s %s\n' "$step" "$answer" >> "effects/$(( step / 100 ))"
-printf '%s %s' "$(cat state/digest)" "$answer" | sha1sum | cut -c1-40 > state/digest
+# Read before the file is opened for writing.
+digest=$(printf '%s %s' "$(cat state/digest)" "$answer" | sha1sum | cut -c1-40)
+echo "$digest" > state/digest
 echo $(( step + 1 )) > state/next
 if [ "$answer" = "${plan%|*}" ]; then echo "step $step: accepted"; else echo "step $step: lost"; fi
 told "$step"

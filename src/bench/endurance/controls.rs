@@ -49,6 +49,8 @@ async fn run(name: &'static str, seed: u64, window_tokens: u64, keep_tokens: Opt
     let rules = Rules { mind, window_tokens, refuses: false, schedule: Schedule::None, canary: String::new() };
     let failed = |what: &str, cause: String| Error::internal(what.to_owned()).because(cause);
     let server = Simllm::start(rules).await.map_err(|error| failed("no simulated model", error.to_string()))?;
+    // Whoever comes first installs it; a second attempt is refused and harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build();
     let client = client.map_err(|error| failed("no HTTP client", error.to_string()))?;
     let mut oracle = Oracle::new(&chain);

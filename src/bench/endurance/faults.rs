@@ -1,5 +1,7 @@
 //! What a provider does wrong, and at which moment of an answer.
 
+use std::sync::{Arc, Mutex};
+
 use serde::Serialize;
 
 use super::dice::Dice;
@@ -122,6 +124,8 @@ pub enum Schedule {
     None,
     /// These to the first requests, in turn.
     Script(Vec<Option<(Fault, Phase)>>),
+    /// To the next request, whenever one is put in.
+    Armed(Arc<Mutex<Option<(Fault, Phase)>>>),
     /// Seeded, to so many of a thousand requests; only what takes no long wait.
     Rate {
         seed: u64,
@@ -155,6 +159,7 @@ impl Schedule {
         match self {
             Schedule::None => None,
             Schedule::Script(script) => script.get(request as usize).copied().flatten(),
+            Schedule::Armed(armed) => armed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take(),
             Schedule::Rate { seed, per_mille } => {
                 let mut dice = Dice::of(*seed, &["fault", &request.to_string()]);
                 (dice.below(1000) < *per_mille).then(|| QUICK[dice.below(QUICK.len() as u64) as usize])

@@ -95,8 +95,8 @@ struct Served {
     number: AtomicU64,
 }
 
-/// A piece of an answer, and how far the answer is once it was sent.
-struct Piece(Phase, Vec<u8>);
+/// A piece of an answer, and the moment that has come once it was sent.
+struct Piece(Option<Phase>, Vec<u8>);
 
 impl Served {
     async fn connection(&self, stream: TcpStream) -> io::Result<()> {
@@ -187,7 +187,7 @@ impl Served {
         }
         let pieces = pieces(decision, prompt_tokens, shape);
         // A fault of the middle needs a middle: answers without calls have none of the second kind.
-        let strikes = fault.filter(|(_, phase)| pieces.iter().any(|piece| piece.0 == *phase));
+        let strikes = fault.filter(|(_, phase)| pieces.iter().any(|piece| piece.0 == Some(*phase)));
         stream
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
             .await?;
@@ -204,7 +204,7 @@ impl Served {
                 write_chunk(stream, bytes).await?;
             }
             if let Some((fault, at)) = strikes
-                && at == *phase
+                && *phase == Some(at)
             {
                 fired();
                 match fault {
@@ -325,12 +325,12 @@ fn call_id(number: usize, shape: Option<Fault>) -> Value {
 }
 
 fn pieces(decision: &Decision, prompt_tokens: u64, shape: Option<Fault>) -> Vec<Piece> {
-    let mut pieces = vec![Piece(Phase::AfterHeaders, delta(json!({"role": "assistant", "content": ""})))];
+    let mut pieces = vec![Piece(None, delta(json!({"role": "assistant", "content": ""})))];
     let half = |text: &str| text.floor_char_boundary(text.len() / 2);
     if !decision.text.is_empty() {
         let (first, second) = decision.text.split_at(half(&decision.text));
-        pieces.push(Piece(Phase::MidText, delta(json!({"content": first}))));
-        pieces.push(Piece(Phase::AfterHeaders, delta(json!({"content": second}))));
+        pieces.push(Piece(Some(Phase::MidText), delta(json!({"content": first}))));
+        pieces.push(Piece(None, delta(json!({"content": second}))));
     }
     for (number, (name, arguments)) in decision.calls.iter().enumerate() {
         let id = call_id(number, shape);
@@ -342,22 +342,22 @@ fn pieces(decision: &Decision, prompt_tokens: u64, shape: Option<Fault>) -> Vec<
             |arguments: &str| delta(json!({"tool_calls": [{"index": number, "function": {"arguments": arguments}}]}));
         match (shape, arguments) {
             (Some(Fault::ArgumentsAsObject), Arguments::Json(value)) => {
-                pieces.push(Piece(Phase::MidToolJson, call(value.clone())));
+                pieces.push(Piece(Some(Phase::MidToolJson), call(value.clone())));
             }
             _ => {
                 let text = arguments_text(arguments);
                 let (first, second) = text.split_at(half(&text));
-                pieces.push(Piece(Phase::AfterHeaders, call("".into())));
-                pieces.push(Piece(Phase::MidToolJson, more(first)));
-                pieces.push(Piece(Phase::AfterHeaders, more(second)));
+                pieces.push(Piece(None, call("".into())));
+                pieces.push(Piece(Some(Phase::MidToolJson), more(first)));
+                pieces.push(Piece(None, more(second)));
             }
         }
     }
     let reason = finish_reason(decision, shape);
     let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]});
-    pieces.push(Piece(Phase::AfterFinish, data(&end)));
+    pieces.push(Piece(Some(Phase::AfterFinish), data(&end)));
     let usage = json!({"choices": [], "usage": usage(decision, prompt_tokens)});
-    pieces.push(Piece(Phase::AfterHeaders, [data(&usage), b"data: [DONE]\n\n".to_vec()].concat()));
+    pieces.push(Piece(None, [data(&usage), b"data: [DONE]\n\n".to_vec()].concat()));
     pieces
 }
 
