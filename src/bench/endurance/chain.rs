@@ -171,7 +171,7 @@ impl Chain {
     }
 
     /// The repository: names and contents.
-    pub(super) fn files(&self) -> Vec<(String, String)> {
+    pub fn files(&self) -> Vec<(String, String)> {
         let mut files = vec![
             ("chain.sh".to_owned(), SCRIPT.to_owned()),
             ("check.sh".to_owned(), CHECK_SCRIPT.to_owned()),
