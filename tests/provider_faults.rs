@@ -66,6 +66,8 @@ enum Verdict {
     Quota,
     Overflow,
     Rejected,
+    /// No answer within the time for one request with all its retries.
+    Unavailable,
     /// An answer without anything to carry out.
     NothingToDo,
 }
@@ -78,6 +80,8 @@ fn expected(fault: Fault, phase: Phase) -> Verdict {
         Fault::Redirect => Verdict::Rejected,
         Fault::Length => Verdict::NothingToDo,
         _ if fault.is_harmless(phase) => Verdict::Used,
+        // Something always comes, so that only the deadline of the whole can end it.
+        Fault::Drip => Verdict::Unavailable,
         _ => Verdict::AskedAgain,
     }
 }
@@ -88,7 +92,7 @@ fn options() -> ModelOptions {
     http.deadlines.headers = Duration::from_millis(500);
     http.deadlines.idle = Duration::from_millis(500);
     http.deadlines.tail = Duration::from_millis(200);
-    http.deadlines.total = Duration::from_millis(6_000);
+    http.deadlines.total = Duration::from_millis(5_000);
     http.retry.delay_base = Duration::from_millis(2);
     http.retry.retry_after_max = RETRY_AFTER_MAX;
     ModelOptions { http, tools: ToolMode::Native }
@@ -143,7 +147,8 @@ fn verdict(answer: Result<ModelResponse, ModelError>, clean: &ModelResponse, req
         Err(ModelError::Quota { .. }) => Verdict::Quota,
         Err(ModelError::ContextOverflow { .. }) => Verdict::Overflow,
         Err(ModelError::BadRequest { .. }) => Verdict::Rejected,
-        Err(error @ (ModelError::Unavailable { .. } | ModelError::Invalid { .. })) => panic!("{error}"),
+        Err(ModelError::Unavailable { .. }) => Verdict::Unavailable,
+        Err(error @ ModelError::Invalid { .. }) => panic!("{error}"),
     }
 }
 
