@@ -55,5 +55,6 @@ fn a_provider_without_quota_parks_the_run_and_a_later_one_goes_on() {
     // One call to look, one for each step, one to submit: what broke off was not carried out.
     assert!(steps.as_ref().and_then(serde_json::Value::as_u64).is_some_and(|steps| steps <= 22), "{steps:?}");
     let requests = server.log().len();
-    assert!(requests <= 26, "{requests} requests for 22 turns and two faults");
+    // A writer of notes may have been asked beside the turns.
+    assert!(requests <= 30, "{requests} requests for 22 turns and two faults");
 }
