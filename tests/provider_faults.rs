@@ -124,8 +124,7 @@ fn request() -> ModelRequest {
         messages: vec![Message::user(told)],
         tools: vec![tool("bash"), tool("submit")],
         output_tokens_max: 1000,
-        answers_before: None,
-        findings: None,
+        ..ModelRequest::default()
     }
 }
 
