@@ -24,7 +24,7 @@ pub(super) fn put(run: &Path, text: &str) -> io::Result<String> {
     let folder = run.join(FOLDER);
     DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
     File::open(run)?.sync_all()?;
-    let id = ulid::Ulid::generate().to_string().to_lowercase();
+    let id = after(ids(run)?.last());
     let hidden = folder.join(format!(".{id}"));
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(&hidden)?;
     file.write_all(text.as_bytes())?;
@@ -34,8 +34,29 @@ pub(super) fn put(run: &Path, text: &str) -> io::Result<String> {
     Ok(id)
 }
 
+/// A new name that sorts after every message that waits, also one of the same millisecond or of a clock that was ahead.
+fn after(newest: Option<&String>) -> String {
+    let id = ulid::Ulid::generate();
+    let newest = newest.and_then(|newest| ulid::Ulid::from_string(newest).ok()).filter(|newest| *newest >= id);
+    let id = newest.map_or(id, |newest| ulid::Ulid::from_parts(newest.timestamp_ms() + 1, id.random()));
+    id.to_string().to_lowercase()
+}
+
 /// Oldest first. What is no message of ours is left alone.
 pub(super) fn list(run: &Path) -> io::Result<Vec<Letter>> {
+    let mut ids = ids(run)?;
+    ids.truncate(LETTERS_MAX);
+    ids.into_iter()
+        .map(|id| {
+            let mut bytes = Vec::new();
+            File::open(path(run, &id))?.take(LETTER_BYTES_MAX).read_to_end(&mut bytes)?;
+            Ok(Letter { text: String::from_utf8_lossy(&bytes).into_owned(), id })
+        })
+        .collect()
+}
+
+/// Of the messages that wait, oldest first.
+fn ids(run: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(run.join(FOLDER)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -45,14 +66,7 @@ pub(super) fn list(run: &Path) -> io::Result<Vec<Letter>> {
         .filter(|id| ulid::Ulid::from_string(id).is_ok())
         .collect();
     ids.sort();
-    ids.truncate(LETTERS_MAX);
-    ids.into_iter()
-        .map(|id| {
-            let mut bytes = Vec::new();
-            File::open(path(run, &id))?.take(LETTER_BYTES_MAX).read_to_end(&mut bytes)?;
-            Ok(Letter { text: String::from_utf8_lossy(&bytes).into_owned(), id })
-        })
-        .collect()
+    Ok(ids)
 }
 
 /// It is in the journal now.
@@ -85,6 +99,10 @@ mod tests {
         fs::write(run.path().join("inbox/note.txt"), "x").unwrap();
         let texts = || list(run.path()).unwrap().into_iter().map(|letter| letter.text).collect::<Vec<_>>();
         assert_eq!(texts(), ["port 8473\n", "not vendor/"]);
+        assert!(
+            after(Some(&"7zzzzzzzz0".repeat(3)[..26].to_owned())).starts_with("7zzzzzzzz1"),
+            "a clock that was ahead"
+        );
         remove(run.path(), &first).unwrap();
         remove(run.path(), &first).unwrap();
         assert_eq!(texts(), ["not vendor/"]);
