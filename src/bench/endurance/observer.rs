@@ -96,14 +96,12 @@ fn read_events(events: &[&Event], seen: &mut Seen) {
             }
             Event::SandboxReplaced { .. } => seen.replaced += 1,
             Event::WindowRebuilt { .. } => seen.rebuilds += 1,
-            Event::CheckpointWritten { checkpoint } => {
-                seen.checkpoints += 1;
-                match checkpoint.writer {
-                    WriterOutcome::Wrote { .. } => seen.writer_wrote += 1,
-                    WriterOutcome::Failed { .. } => seen.writer_failed += 1,
-                    WriterOutcome::Absent => {}
-                }
-            }
+            Event::CheckpointWritten { .. } => seen.checkpoints += 1,
+            Event::WriterFinished { outcome, .. } => match outcome {
+                WriterOutcome::Wrote { .. } => seen.writer_wrote += 1,
+                WriterOutcome::Failed { .. } => seen.writer_failed += 1,
+                WriterOutcome::Absent => {}
+            },
             Event::Finished { outcome, .. } => seen.verified = outcome.status == RunStatus::Verified,
             _ => {}
         }

@@ -84,9 +84,12 @@ fn found(
     let from = format!("FROM text JOIN doc ON doc.id = text.rowid WHERE {}", conditions.join(" AND "));
     let total: i64 =
         index.query_row(&format!("SELECT count(*) {from}"), params_from_iter(values.iter()), |row| row.get(0))?;
+    // What happened comes before what a writer noted of it: notes are short and would crowd out what they are about.
     // Where a name was asked for, the newest counts; where words were, the best.
-    let order =
-        if is_ranked && !question.words().is_empty() { "bm25(text, 2.0, 1.0), doc.id DESC" } else { "doc.id DESC" };
+    let order = match is_ranked && !question.words().is_empty() {
+        true => "doc.kind = 'notes', bm25(text, 2.0, 1.0), doc.id DESC",
+        false => "doc.kind = 'notes', doc.id DESC",
+    };
     let columns = "doc.step, doc.turn, doc.kind, doc.blob, text.title, text.body";
     // A step that is asked for by its number is shown piece by piece, not hit by hit.
     let (limit, offset) = if question.is_one_step() { (1, 0) } else { (question.limit, skip) };

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::checkpoint::{Checkpoint, Note, NoteKind, Notes, WriterOutcome};
 use crate::event::{Limits, ToolOutcome};
 use crate::id::{CallToken, RunId};
 use crate::message::{Block, ModelResponse, ToolUse};
@@ -152,6 +153,19 @@ fn what_was_said_and_asked_is_found_with_its_turn() {
     let hit = &lab.ask("cache cause").hits[0];
     assert_eq!((hit.kind.as_str(), hit.turn), ("you said", 7));
     assert_eq!(lab.ask("vendor").hits[0].kind, "task");
+}
+
+#[test]
+fn what_happened_comes_before_what_was_noted_of_it() {
+    let lab = Lab::new();
+    lab.step(1, "cat config", "the port is 8473 now, and much else stands in this file that nobody asked for");
+    let item = |text: &str| Note { id: "n1".into(), kind: NoteKind::Open, text: text.into(), version: 1 };
+    let notes = Notes { items: vec![item("the port is 8080")], ..Notes::default() };
+    let writer = WriterOutcome::Absent;
+    let checkpoint = Checkpoint { schema: 1, version: 1, turn: 1, step: 1, sections: vec![], notes, writer };
+    lab.commit(Event::CheckpointWritten { checkpoint: Box::new(checkpoint) });
+    let kinds: Vec<_> = lab.ask("\"port is\"").hits.into_iter().map(|hit| hit.kind).collect();
+    assert_eq!(kinds, ["step", "notes"]);
 }
 
 #[test]
