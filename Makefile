@@ -23,7 +23,8 @@ demo: setup build ## Repair the broken projects of fixtures/tasks in real contai
 	$(TARGET_DIR)/release/greenroom demo
 
 # The debug build is the one that the tests need anyway.
-test: setup ## Run every test, against real containers too
+test: ## Run every test, against real containers too
+	@images/setup.sh tests
 	cargo build --workspace
 	$(TARGET_DIR)/debug/greenroom images build
 	GREENROOM_DOCKER_TESTS=1 cargo test --workspace

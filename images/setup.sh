@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes this machine ready to build and run Greenroom: a Rust toolchain, a linker, a Docker that answers.
+# Makes this machine ready to build and run Greenroom: a Rust toolchain, a linker, a Docker that answers. With `tests`,
+# also what only the tests need.
 #
 # What is there is used as it is. As root on Debian or Ubuntu what is missing is installed and started, after
 # saying so; NO_INSTALL=1 forbids that. Elsewhere the exact next move is printed.
@@ -144,6 +145,20 @@ want_debootstrap() {
     fi
 }
 
+# PID 1 is tested in an image of nothing but itself and a busybox that needs no libraries.
+need_busybox() {
+    [ ! -x "${GREENROOM_BUSYBOX:-/bin/busybox}" ] || return 0
+    ! may_install || install_packages busybox-static
+    [ -x "${GREENROOM_BUSYBOX:-/bin/busybox}" ] ||
+        stop 2 "no static busybox at ${GREENROOM_BUSYBOX:-/bin/busybox}, which the tests need" \
+            "apt-get install --yes busybox-static, or name one by GREENROOM_BUSYBOX"
+}
+
 need_toolchain
 need_docker
 want_debootstrap
+case "${1:-}" in
+    tests) need_busybox ;;
+    "") ;;
+    *) stop 2 "\`$1\` is nothing to set up" "images/setup.sh [tests]" ;;
+esac

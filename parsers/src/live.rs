@@ -42,7 +42,7 @@ pub enum Event {
 ///
 /// live.feed(b"make: *** [Makefile:2: a.o] Error 1\n");
 /// let report = live.finish(Some(Exit::Code(2)));
-/// assert_eq!((report.verdict, report.diagnostics.len()), (Verdict::Error, 1));
+/// assert_eq!((report.verdict, report.diagnostics[0].line), (Verdict::Error, Some(3)));
 /// ```
 pub struct Live {
     whole: Parser,
