@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::{Limits, Mark};
 use crate::sandbox::ResourceLimits;
 use crate::sandbox::proxy::Entry;
+use crate::score::StyleRules;
 
 /// Where Greenroom keeps things on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +69,9 @@ pub struct FileConfig {
     pub sandbox: SandboxConfig,
     #[serde(default)]
     pub setup: SetupConfig,
+    /// What lowers the style part of the score.
+    #[serde(default)]
+    pub style: StyleRules,
 }
 
 /// What one sandbox may use of this machine.
@@ -159,6 +163,7 @@ impl FileConfig {
         if let Some(tokens) = self.context_tokens.filter(|tokens| *tokens < values::CONTEXT_TOKENS_MIN) {
             return Err(format!("`context_tokens` is {tokens}, less than {}", values::CONTEXT_TOKENS_MIN));
         }
+        crate::feedback::score::check_rules(&self.style)?;
         match (self.cost_usd_max, self.sandbox.cpus) {
             (Some(cost), _) if !(cost.is_finite() && cost > 0.0) => Err("`cost_usd_max` must be more than 0".into()),
             (_, Some(cpus)) if !(0.05..=1024.0).contains(&cpus) => Err("`sandbox.cpus` must be at least 0.05".into()),
@@ -200,6 +205,7 @@ pub struct RunConfig {
     /// The user's own additions; later entries win over the image's.
     pub env: Vec<(String, String)>,
     pub setup: SetupConfig,
+    pub style: StyleRules,
 }
 
 impl RunConfig {
@@ -233,6 +239,7 @@ impl RunConfig {
             resources: resources(&file.sandbox),
             env: env.into_iter().collect(),
             setup: file.setup,
+            style: file.style,
         })
     }
 }

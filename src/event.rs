@@ -9,6 +9,7 @@ use crate::judgement::{Frozen, Judgement};
 use crate::ledger::{HypothesisNote, PlanItem};
 use crate::message::{ModelResponse, ToolUse, Usage};
 use crate::network::{Install, ProxyRecord};
+use crate::score::Score;
 use crate::shell::ShellState;
 use crate::snapshot::{SnapshotRef, TreePath};
 use crate::task::{CheckResult, Outcome, Task};
@@ -196,6 +197,9 @@ pub enum Event {
         /// What was found beside their results.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         judgement: Option<Box<Judgement>>,
+        /// Of the captured tree.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        score: Option<Box<Score>>,
     },
     Finished {
         outcome: RunOutcome,
@@ -353,6 +357,9 @@ pub struct ToolOutcome {
     /// Results of `run_checks`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checks: Option<Vec<CheckResult>>,
+    /// What `run_checks` makes of the tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Box<Score>>,
     /// Paths that a check run created.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub build_output: Vec<TreePath>,

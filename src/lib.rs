@@ -11,9 +11,11 @@ pub mod ledger;
 pub mod message;
 pub mod network;
 pub mod planted;
+pub mod score;
 pub mod shell;
 pub mod task;
 
+pub mod complexity;
 pub mod model;
 pub mod sandbox;
 pub mod store;

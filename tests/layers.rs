@@ -36,14 +36,14 @@ fn layer(file: &str) -> Layer {
     match parts.as_slice() {
         [
             "checkpoint" | "error" | "event" | "failpoint" | "id" | "judgement" | "ledger" | "message" | "network"
-            | "planted" | "shell" | "task",
+            | "planted" | "score" | "shell" | "task",
         ]
         | ["snapshot", "mod" | "seen"] => Layer::Vocabulary,
         ["model" | "sandbox" | "store", "mod"] => Layer::Seam,
         ["agent", "history" | "limits" | "notebook" | "progress" | "window"]
         | ["agent", "state", ..]
         | ["context" | "feedback", ..] => Layer::Decider,
-        ["model" | "sandbox" | "store" | "snapshot", ..] => Layer::Adapter,
+        ["model" | "sandbox" | "store" | "snapshot" | "complexity", ..] => Layer::Adapter,
         ["agent" | "tools" | "verify", ..] => Layer::Tool,
         ["attack" | "bench" | "cli" | "config" | "output" | "lib" | "main", ..] => Layer::Edge,
         _ => panic!("{file} belongs to no layer yet: say to which, here and in ARCHITECTURE.md"),

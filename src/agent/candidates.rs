@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::capture::capture;
-use super::driver::{Run, delta, millis, no_sandbox, with_ids};
+use super::driver::{Run, delta, millis, no_sandbox, with_ids, yardstick};
 use super::snapshots::Snapshots;
 use super::state::candidates::{ranked, verdict};
 use crate::context;
@@ -198,6 +198,7 @@ impl Run<'_> {
                 environment: &self.parts.spec.env,
                 shell: &shell,
                 notebook: &self.state.notebook,
+                yardstick: yardstick(&self.parts, &self.state),
             };
             if call.name == "run_checks" {
                 patch_bytes = self.patch_bytes(fork, &outputs).await?;

@@ -24,11 +24,13 @@ use crate::model::{Model, ModelError};
 use crate::network::Traffic;
 use crate::planted::{self, Planted};
 use crate::sandbox::{AGENT_UID, Installer, Launcher, Sandbox, SandboxError, SandboxSpec};
+use crate::score::StyleRules;
 use crate::snapshot::change::created;
 use crate::snapshot::pack::tar_stream;
 use crate::snapshot::{Manifest, SnapshotRef, TreePath};
 use crate::store::Store;
 use crate::task::Task;
+use crate::tools::measure::{Ran, Yardstick, measure};
 use crate::tools::{self, ToolCall, ToolContext, ToolFailure, install, run_checks_in_full};
 use crate::verify::{self, Case};
 
@@ -64,6 +66,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What `resume` needs beside the journal, as the edge wrote it.
     pub plan: serde_json::Value,
+    /// The operator's rules of style, and what the repository adds to them.
+    pub rules: StyleRules,
 }
 
 /// Watches a run; never changes it.
@@ -426,6 +430,7 @@ impl<'a> Run<'a> {
                     environment: &self.parts.spec.env,
                     shell: &self.state.shell,
                     notebook: &self.state.notebook,
+                    yardstick: yardstick(&self.parts, &self.state),
                 };
                 match tool.carry_out(&context).await {
                     Err(ToolFailure::Sandbox(error @ SandboxError::Lost { .. })) => {
@@ -485,6 +490,7 @@ impl<'a> Run<'a> {
         let began = Instant::now();
         let tree = self.state.tree.clone().ok_or_else(|| std::io::Error::other("no tree was captured"))?;
         let tree: Manifest = serde_json::from_slice(&self.parts.store.blob(&tree)?).map_err(std::io::Error::from)?;
+        let manifest = tree.clone();
         let case = Case {
             launcher: self.parts.launcher.as_ref(),
             store: &self.parts.store,
@@ -500,7 +506,11 @@ impl<'a> Run<'a> {
                 self.second_reading(&mut verdict).await?;
                 failpoint::hit(Failpoint::Verified)?;
                 let (elapsed_ms, judgement) = (millis(began.elapsed()), Some(Box::new(verdict.judgement)));
-                self.commit(Event::VerificationFinished { checks: verdict.checks, elapsed_ms, judgement })
+                let (checks, nothing) = (verdict.checks, BTreeSet::new());
+                let ran = Ran { before: &manifest, after: &manifest, checks: &checks, created: &nothing };
+                let known = yardstick(&self.parts, &self.state);
+                let score = Some(Box::new(measure(None, self.parts.store.as_ref(), known, ran).await?));
+                self.commit(Event::VerificationFinished { checks, elapsed_ms, judgement, score })
             }
             None => Ok(()),
         }
@@ -540,6 +550,16 @@ pub(super) fn made_beside(tree: &Manifest, there: &Manifest) -> BTreeSet<TreePat
 pub(super) fn tree_stream(store: &Arc<dyn Store>, manifest: Arc<Manifest>) -> crate::sandbox::TarStream {
     let store = store.clone();
     tar_stream(manifest, Arc::new(move |id: &crate::id::BlobId| store.blob(id)), AGENT_UID, AGENT_UID)
+}
+
+pub(super) fn yardstick<'a>(parts: &'a Parts, state: &'a RunState) -> Yardstick<'a> {
+    Yardstick {
+        pristine: &parts.pristine,
+        build_output: &state.build_output,
+        baseline: state.baseline.as_deref().unwrap_or_default(),
+        last: state.score.as_deref(),
+        rules: &parts.settings.rules,
+    }
 }
 
 pub(super) fn delta(state: &RunState) -> Delta {

@@ -20,12 +20,13 @@ use super::notebook::Notebook;
 use super::progress::{Observed, Progress, Standing};
 use super::window::{Due, Room, Window, tokens_of};
 use crate::event::{Background, Event, Limits, RunOutcome, RunStatus, ToolOutcome};
-use crate::feedback;
+use crate::feedback::{self, score::Measured};
 use crate::id::{BlobId, CallToken, RunId};
 use crate::judgement::{Frozen, Judgement};
 use crate::message::{Block, Message, Role, ToolUse};
 use crate::network::{INSTALL, InstalledPackage, Manager};
 use crate::planted::{self, Planted};
+use crate::score::{Score, StyleRules};
 use crate::shell::ShellState;
 use crate::snapshot::{SnapshotRef, TreePath};
 use crate::task::{CheckResult, Task};
@@ -72,6 +73,8 @@ pub struct RunState {
     pub shell: ShellState,
     /// What the agent had installed, install by install.
     pub installs: Vec<(Manager, Vec<InstalledPackage>)>,
+    /// Of the newest check run.
+    pub score: Option<Box<Score>>,
     /// The agent's own words on what it did.
     pub summary: Option<String>,
     /// Committed tool calls.
@@ -224,6 +227,7 @@ impl RunState {
             snapshots: Vec::new(),
             workspace: None,
             shell: ShellState::default(),
+            score: None,
             summary: None,
             steps: 0,
             turns: 0,
@@ -309,6 +313,7 @@ impl RunState {
                 self.note_snapshot(snapshot.as_ref());
                 self.elapsed_ms += elapsed_ms;
                 self.baseline = Some(checks.clone());
+                self.score = Some(Box::new(score_untouched(checks)));
                 self.note_checks(checks);
                 self.build_output.extend(build_output.iter().cloned());
                 let nothing_to_do = self.task.instruction.is_none() && checks.iter().all(CheckResult::passed);
@@ -363,6 +368,7 @@ impl RunState {
                         tally.red_runs += u32::from(!check.passed());
                     }
                     self.note_checks(checks);
+                    self.note_score(result.score.as_deref());
                     self.changed_since_checks = false;
                 } else if let Some(report) = &result.report
                     && feedback::has_findings(report)
@@ -454,7 +460,8 @@ impl RunState {
                     | Phase::Done => {}
                 }
             }
-            Event::VerificationFinished { checks, elapsed_ms, judgement } => {
+            Event::VerificationFinished { checks, elapsed_ms, judgement, score } => {
+                self.note_score(score.as_deref());
                 self.elapsed_ms += elapsed_ms;
                 self.verification = Some(checks.clone());
                 self.judgement = judgement.as_deref().cloned();
@@ -560,6 +567,13 @@ impl RunState {
         self.last_checks = Some(checks.to_vec());
     }
 
+    /// A runner from before there were scores left none.
+    fn note_score(&mut self, score: Option<&Score>) {
+        if let Some(score) = score {
+            self.score = Some(Box::new(score.clone()));
+        }
+    }
+
     fn refuse_pending(&mut self, why: &str) {
         for call in self.pending.drain(..) {
             self.results.push(Block::ToolResult { tool_use_id: call.id, content: why.into(), is_error: true });
@@ -579,4 +593,19 @@ impl RunState {
         self.window.tokens += tokens_of(&message);
         self.transcript.push(message);
     }
+}
+
+/// Of the tree before anything was changed.
+fn score_untouched(checks: &[CheckResult]) -> Score {
+    let coverage: Vec<_> = checks.iter().flat_map(|check| check.report.metrics.clone()).collect();
+    feedback::score::score(&Measured {
+        checks,
+        baseline: checks,
+        files: &[],
+        files_left_out: 0,
+        coverage: &coverage,
+        reports_seen: true,
+        rules: &StyleRules::default(),
+        last: None,
+    })
 }

@@ -115,7 +115,7 @@ fn captured() -> Event {
 }
 
 fn verified(code: i32) -> Event {
-    Event::VerificationFinished { checks: vec![check(code)], elapsed_ms: 30, judgement: None }
+    Event::VerificationFinished { checks: vec![check(code)], elapsed_ms: 30, judgement: None, score: None }
 }
 
 #[test]
@@ -416,7 +416,7 @@ fn what_was_installed_is_where_the_run_goes_on_and_stands_in_its_verdict() {
     finish_tool(&mut state, ToolOutcome { submitted: Some(String::new()), ..ToolOutcome::default() });
     let (tree, patch) = (BlobId::of(b"t"), BlobId::of(b"p"));
     state.apply(&Event::TreeCaptured { tree, patch, files_changed: vec![], workspace: None, artifacts_left_out: 0 });
-    state.apply(&Event::VerificationFinished { checks: vec![check(0)], elapsed_ms: 1, judgement: None });
+    state.apply(&Event::VerificationFinished { checks: vec![check(0)], elapsed_ms: 1, judgement: None, score: None });
     let Step::Finish(outcome) = state.next() else { panic!("{:?}", state.next()) };
     assert_eq!(outcome.reason, "1 of 1 checks pass in a clean container with six 1.16.0 (pip) installed");
 }

@@ -33,6 +33,7 @@ pub mod say;
 mod set_up;
 pub mod show;
 pub mod stop;
+mod style_rules;
 mod task_folder;
 pub mod toolchain;
 pub mod values;

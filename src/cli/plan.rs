@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::id::RunId;
 use crate::sandbox::{ImageRef, ResourceLimits, SandboxSpec, Weaker};
+use crate::score::StyleRules;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Plan {
@@ -35,6 +36,9 @@ pub(super) struct Plan {
     /// Whether the agent may have packages installed in mid-run.
     #[serde(default)]
     pub(super) install: bool,
+    /// The operator's rules of style and what the repository added to them.
+    #[serde(default, skip_serializing_if = "StyleRules::is_empty")]
+    pub(super) style: StyleRules,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) runtime: Option<String>,
     /// Confinements that the operator gave up by name.

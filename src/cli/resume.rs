@@ -109,6 +109,7 @@ async fn attempt(
             task: state.task.clone(),
             limits: state.limits.clone(),
             plan: plan.to_value(),
+            rules: plan.style.clone(),
         },
         traffic: Traffic::default(),
         background: Vec::new(),
@@ -212,6 +213,7 @@ async fn installer(
         resources: plan.resources,
         env: file.env.into_iter().collect(),
         setup: file.setup,
+        style: plan.style.clone(),
     };
     let prepared = engine.prepare(&plan.image_name, &mut context.printer).await?;
     let setup = set_up::plan(paths, &config, &plan.setup, &prepared, pristine);

@@ -15,7 +15,7 @@ use super::plan::Plan;
 use super::remote::{Fetched, Remote};
 use super::task_folder::TaskFolder;
 use super::watch::Watch;
-use super::{Context, Format, FormatArgs, engine, found, prepare, set_up, values};
+use super::{Context, Format, FormatArgs, engine, found, prepare, set_up, style_rules, values};
 use crate::agent::{self, Parts, RunState, Settings};
 use crate::config::{FileConfig, RunConfig, Typed};
 use crate::error::{Error, ExitCode, Result};
@@ -304,11 +304,14 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let copied = interrupt.or_stop(prepare::copy(&config.repo, sandbox.include, put)).await?;
     prepare::tell_skipped(&copied, &mut context.printer)?;
     prepare::keep(&blobs)?;
+    let rules_from = blobs.clone();
+    let read_rules = move |id: &BlobId| rules_from.get(id);
     let read = move |id: &BlobId| blobs.get(id);
     let setup = set_up::plan(&paths, &config, &sandbox.setup, &prepared, &copied.manifest);
     let (image, asked) = interrupt.or_stop(set_up::image(&engine, &paths, &setup, Arc::new(read), context)).await?;
     traffic.requests.extend(asked.requests);
     traffic.left_out += asked.left_out;
+    let style = style_rules::resolve(config.style.clone(), &copied.manifest, &read_rules, &mut context.printer)?;
     // Last, so that what cannot begin leaves no run behind.
     let run = RunId::generate();
     let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
@@ -326,6 +329,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         runtime: sandbox.confine.runtime.clone(),
         weaker: sandbox.confine.weaker(),
         install,
+        style: style.clone(),
     };
     let spec = plan.spec(&run);
     let settings = Settings {
@@ -334,6 +338,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         task: Task { instruction, checks, rules },
         limits: within_window(config.limits, model.as_ref()),
         plan: plan.to_value(),
+        rules: style,
     };
     let background = memory::background(&paths.state, &copied.manifest, store.as_ref())?;
     let parts = Parts {

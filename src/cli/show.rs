@@ -10,12 +10,13 @@ use super::{Context, Format, FormatArgs, Past, found};
 use crate::checkpoint::WriterOutcome;
 use crate::error::{Error, ExitCode, Result};
 use crate::event::{Event, ToolOutcome};
-use crate::feedback::findings;
+use crate::feedback::{self, findings};
 use crate::network::{InstalledPackage, Manager, ProxyRecord};
 use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET};
 use crate::output::jsonl::EventLine;
 use crate::output::report::verdict_line;
 use crate::output::summary;
+use crate::score::Score;
 use crate::snapshot::SnapshotRef;
 use crate::store::{RunDir, Tail};
 use crate::task::CheckResult;
@@ -153,11 +154,12 @@ pub fn event(event: &Event) -> Option<String> {
         Event::TreeCaptured { files_changed, .. } => {
             Some(format!("{DIM}captured{RESET} {} changed", files(files_changed.len())))
         }
-        Event::VerificationFinished { checks, judgement, .. } => {
+        Event::VerificationFinished { checks, judgement, score, .. } => {
             let mut text = checks_text("verification in a clean container", checks);
             for finding in judgement.iter().flat_map(|judgement| &judgement.findings).filter(|f| f.is_objection()) {
                 text.push_str(&format!("\n    {RED}✗{RESET} {}", shorten(&finding.to_string())));
             }
+            text.push_str(&score.as_deref().map(score_text).unwrap_or_default());
             Some(text)
         }
         Event::Finished { .. } => None,
@@ -171,7 +173,8 @@ pub fn event(event: &Event) -> Option<String> {
 
 fn tool_result(result: &ToolOutcome) -> Option<String> {
     if let Some(checks) = &result.checks {
-        return Some(checks_text("checks", checks));
+        let score = result.score.as_deref().map(score_text).unwrap_or_default();
+        return Some(format!("{}{score}", checks_text("checks", checks)));
     }
     if let Some(install) = &result.installed {
         return Some(installed(install.manager, &install.packages));
@@ -250,6 +253,11 @@ fn checks_text(name: &str, checks: &[CheckResult]) -> String {
         }
     }
     text
+}
+
+fn score_text(score: &Score) -> String {
+    let text = feedback::score::render(score, None);
+    text.trim_end().lines().map(|line| format!("\n    {DIM}{}{RESET}", shorten(line))).collect()
 }
 
 /// What is wrong, first cause first: enough to follow along, not all of it.

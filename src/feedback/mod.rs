@@ -6,6 +6,7 @@ mod compact;
 mod delta;
 mod findings;
 mod render;
+pub mod score;
 
 pub use compact::compact;
 pub use delta::{Delta, Mark};

@@ -85,9 +85,13 @@ pub struct RunResult {
     pub cost_usd: Option<f64>,
     pub wall_ms: u64,
     pub checks: Vec<CheckLine>,
+    /// Of the newest check run, from 0 to 100.
     pub score: Option<f64>,
     /// Of the newest verification, beside the results of the checks.
     pub findings: Vec<crate::judgement::Finding>,
+    /// What it is made of; there where there is a score.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub score_parts: Vec<crate::score::Part>,
     pub files_changed: Vec<String>,
     /// The agent's own words.
     pub summary: Option<String>,
@@ -161,8 +165,14 @@ impl RunResult {
             cost_usd: state.cost_known.then_some(state.cost_usd),
             wall_ms,
             checks: checks.collect(),
-            score: None,
             findings: state.judgement.as_ref().map_or_else(Vec::new, |judgement| judgement.findings.clone()),
+            score: state.score.as_ref().and_then(|score| score.total),
+            score_parts: state
+                .score
+                .as_ref()
+                .filter(|score| score.total.is_some())
+                .map(|score| score.parts.clone())
+                .unwrap_or_default(),
             files_changed: state.files_changed.clone(),
             summary: state.summary.clone(),
             patch: state.patch.clone(),
@@ -203,6 +213,7 @@ impl RunResult {
             checks: Vec::new(),
             score: None,
             findings: Vec::new(),
+            score_parts: Vec::new(),
             files_changed: Vec::new(),
             summary: None,
             patch: None,

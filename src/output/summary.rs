@@ -34,6 +34,13 @@ pub fn render(result: &RunResult, patch: Option<&[u8]>) -> String {
     if result.findings.len() > FINDINGS_MAX {
         row(&mut text, "", &format!("{DIM}and {} more{RESET}", result.findings.len() - FINDINGS_MAX));
     }
+    if let Some(score) = result.score {
+        let parts = result.score_parts.iter().map(|part| match part.value {
+            Some(value) => format!("{} {value:.1}", part.name.word()),
+            None => format!("{DIM}{} not measured{RESET}", part.name.word()),
+        });
+        row(&mut text, "score", &format!("{BOLD}{score:.1}{RESET} {}", parts.collect::<Vec<_>>().join(", ")));
+    }
     if !result.files_changed.is_empty() {
         let (added, removed) = patch.map_or((0, 0), count_lines);
         let shown = result.files_changed.iter().take(FILES_MAX).cloned().collect::<Vec<_>>().join(", ");

@@ -10,6 +10,7 @@ mod hypothesis;
 pub mod install;
 mod job;
 mod list_files;
+pub mod measure;
 mod plan;
 mod read_file;
 mod recall;
@@ -83,6 +84,8 @@ pub struct ToolContext<'a> {
     pub environment: &'a [(String, String)],
     /// What the last command left to the next.
     pub shell: &'a ShellState,
+    /// What the score compares with.
+    pub yardstick: measure::Yardstick<'a>,
     /// What is on record of the run so far.
     pub notebook: &'a Notebook,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::command::run_in;
+use super::measure::{Ran, measure};
 use super::{ToolContext, ToolFailure, absolute};
 use crate::event::ToolOutcome;
 use crate::feedback::{self, SourceLines, SourceWanted};
@@ -24,7 +25,7 @@ pub(super) fn spec() -> ToolSpec {
     ToolSpec {
         name: NAME,
         description: "Run the checks that must pass, and read what they say: findings first, what is new, fixed or \
-                      still failing, and the code around them.",
+                      still failing, the code around them, and the quality score with its parts.",
         input_schema: json!({"type": "object", "properties": {}, "additionalProperties": false}),
     }
 }
@@ -37,10 +38,17 @@ pub(super) async fn carry_out(context: &ToolContext<'_>) -> Result<ToolOutcome, 
     let after = context.sandbox.walk().await?;
     let reports: Vec<_> = checks.iter().filter(|check| !check.passed()).map(|check| &check.report).collect();
     let sources = read_sources(context.sandbox, &feedback::sources_wanted(&reports)).await?;
+    let created = created(&before, &after);
+    let ran = Ran { before: &before, after: &after, checks: &checks, created: &created };
+    let score = measure(Some(context.sandbox), context.store, context.yardstick, ran).await?;
+    let mut content = feedback::render_checks(&checks, context.delta, &sources);
+    content.push('\n');
+    content.push_str(&feedback::score::render(&score, context.yardstick.last));
     Ok(ToolOutcome {
-        content: feedback::render_checks(&checks, context.delta, &sources),
+        content,
         checks: Some(checks),
-        build_output: created(&before, &after).into_iter().collect(),
+        score: Some(Box::new(score)),
+        build_output: created.into_iter().collect(),
         may_write: true,
         ..ToolOutcome::default()
     })

@@ -112,7 +112,7 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
             workspace: None,
             artifacts_left_out: 0,
         },
-        Event::VerificationFinished { checks: check(0, Verdict::Passed), elapsed_ms: 40, judgement: None },
+        Event::VerificationFinished { checks: check(0, Verdict::Passed), elapsed_ms: 40, judgement: None, score: None },
         Event::Finished {
             outcome: RunOutcome {
                 status: RunStatus::Verified,

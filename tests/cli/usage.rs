@@ -136,7 +136,7 @@ fn an_unknown_key_in_the_configuration_is_named() {
     assert_snapshot!(environment.greenroom(&["run", "--repo", "repo"]), @r#"
     [exit 2]
     error: the configuration file `$ROOT/greenroom/config.toml` is wrong at line 2
-      cause: unknown field `step`, expected one of `model`, `image`, `steps`, `tokens_max`, `cost_usd_max`, `time_max`, `check_timeout`, `command_timeout`, `writer_model`, `context_tokens`, `checkpoint_at`, `env`, `sandbox`, `setup`
+      cause: unknown field `step`, expected one of `model`, `image`, `steps`, `tokens_max`, `cost_usd_max`, `time_max`, `check_timeout`, `command_timeout`, `writer_model`, `context_tokens`, `checkpoint_at`, `env`, `sandbox`, `setup`, `style`
       hint: correct the line, or remove it: every key is optional
     "#);
 }
