@@ -23,8 +23,10 @@ mod memory;
 pub mod parse;
 mod past;
 mod plan;
+pub mod pr;
 mod prepare;
 mod remote;
+pub mod report;
 pub mod resume;
 pub mod rewind;
 pub mod run;
@@ -82,6 +84,8 @@ pub enum Command {
     Runs(runs::RunsArgs),
     Show(show::ShowArgs),
     Diff(diff::DiffArgs),
+    Report(report::ReportArgs),
+    Pr(pr::PrArgs),
     Apply(apply::ApplyArgs),
     Cp(cp::CpArgs),
     Audit(audit::AuditArgs),
@@ -120,6 +124,8 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCod
         Command::Runs(args) => runs::run(args, context).await,
         Command::Show(args) => show::run(args, context).await,
         Command::Diff(args) => diff::run(args, context).await,
+        Command::Report(args) => report::run(args, context).await,
+        Command::Pr(args) => pr::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
         Command::Cp(args) => cp::run(args, context).await,
         Command::Audit(args) => audit::run(args, context).await,

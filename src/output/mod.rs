@@ -3,6 +3,7 @@
 //! Everything printed goes through a [`Printer`]: results to stdout, the rest to stderr, untrusted text made harmless.
 
 pub mod escape;
+pub mod html;
 pub mod human;
 pub mod jsonl;
 

@@ -8,6 +8,8 @@ mod gc;
 mod golden;
 mod output;
 mod parse;
+mod pr;
+mod report;
 mod runs;
 mod sandboxed;
 mod show;
