@@ -104,6 +104,8 @@ const FILE: &[&str] = &[
     "document",
 ];
 const CODE: &[&str] = &[
+    // Before `code`, which is a piece of the source where a tool names its rules so.
+    "testid",
     "code",
     "ruleid",
     "rule",
@@ -113,7 +115,6 @@ const CODE: &[&str] = &[
     "checkname",
     "rulename",
     "rulenames",
-    "testid",
     "issuetypeid",
     "issueid",
     "latersid",
@@ -377,6 +378,7 @@ fn code(object: &Map<String, Value>, message: &str) -> Option<String> {
         };
         let fits =
             !text.is_empty() && text.len() <= CODE_BYTES_MAX && text != message && severity_word(&text).is_none();
+        let fits = fits && !text.contains('\n');
         (fits && text != "issue").then_some(text)
     })
 }
