@@ -194,8 +194,8 @@ impl RunStore {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(StoreError::Exists(run.clone())),
             opened => opened.map_err(failed)?,
         };
-        // The journal's name, and the folder's own.
-        for folder in [dir.path.as_path(), dir.path.parent().expect("runs lie in a folder")] {
+        // The journal's name, the folder's own, and that of the folder of all runs, which may be as new.
+        for folder in dir.path.ancestors().take(3) {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         }
         let writer = Mutex::new(JournalWriter::new(file, 0, 0, 1, GENESIS.into()));
