@@ -184,6 +184,7 @@ pub struct Typed {
     pub writer_model: Option<String>,
     pub context_tokens: Option<u64>,
     pub checkpoint_at: Option<Vec<Mark>>,
+    pub may_idle: bool,
     pub env: Vec<(String, String)>,
 }
 
@@ -226,6 +227,7 @@ impl RunConfig {
             command_timeout_ms: file.command_timeout.map_or(defaults.command_timeout_ms, |time| milliseconds(time.0)),
             context_tokens_max: typed.context_tokens.or(file.context_tokens).unwrap_or(defaults.context_tokens_max),
             checkpoint_at: typed.checkpoint_at.or(file.checkpoint_at.map(|marks| marks.0)).unwrap_or_default(),
+            may_idle: typed.may_idle,
         };
         let mut env: BTreeMap<String, String> = file.env;
         env.extend(typed.env);

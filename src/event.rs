@@ -404,6 +404,9 @@ pub struct Limits {
     /// Where checkpoints are written; empty: where they are by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checkpoint_at: Vec<Mark>,
+    /// Steps that show nothing new are nobody's business: neither told nor a reason to end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_idle: bool,
 }
 
 /// How full the window is.
@@ -444,6 +447,7 @@ impl Default for Limits {
             command_timeout_ms: 2 * 60 * 1000,
             context_tokens_max: 100_000,
             checkpoint_at: Vec::new(),
+            may_idle: false,
         }
     }
 }

@@ -531,7 +531,7 @@ impl RunState {
 
     /// Whether the step led anywhere; the reason to end the run where none has for long.
     fn take_standing(&mut self, call: &ToolUse, result: &ToolOutcome, wrote: bool) -> Option<String> {
-        if result.submitted.is_some() {
+        if result.submitted.is_some() || self.limits.may_idle {
             return None;
         }
         let failing = result.checks.as_ref().filter(|checks| checks.iter().any(|check| !check.passed()));

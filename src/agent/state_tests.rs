@@ -138,6 +138,23 @@ fn a_fix_that_verifies_ends_the_run() {
 }
 
 #[test]
+fn a_run_that_stands_still_ends_unless_it_may() {
+    let idle = |may_idle| {
+        let mut state = ready(Limits { may_idle, ..Limits::default() });
+        for turns in 0..60 {
+            if !matches!(state.next(), Step::CallModel { .. }) {
+                return turns;
+            }
+            answer(&mut state, &["list_files"], StopReason::ToolUse);
+            finish_tool(&mut state, ToolOutcome::told("nothing"));
+        }
+        60
+    };
+    assert!(idle(false) < 60);
+    assert_eq!(idle(true), 60);
+}
+
+#[test]
 fn a_green_baseline_without_a_task_is_verified_at_once() {
     let mut state = started(Limits::default(), None);
     state.apply(&baseline(0));

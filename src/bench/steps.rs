@@ -77,7 +77,7 @@ pub async fn run(program: &Path, folder: &Path, image: &str, amount: Amount, tel
     let turn = r#"{"content":[{"type":"tool_use","name":"bash","input":{"command":"true"}}]}"#;
     std::fs::write(&script, format!("{turn}\n").repeat(steps + 1)).map_err(|error| failed("no script", error))?;
     let mut child = Command::new(program)
-        .args(["run", "--json", "--image", image, "--task", "measure", "--check", "true", "--repo"])
+        .args(["run", "--may-idle", "--json", "--image", image, "--task", "measure", "--check", "true", "--repo"])
         .arg(&repo)
         .arg("--model")
         .arg(format!("scripted:{}", script.display()))

@@ -72,6 +72,9 @@ pub struct RunArgs {
     /// Time at most, like 90s, 30m or 2h
     #[arg(long, value_name = "T", env = "GREENROOM_TIME_MAX", value_parser = values::duration)]
     time_max: Option<Duration>,
+    /// Go on though steps show nothing new, as a run that waits or measures does; others are told and then ended
+    #[arg(long)]
+    may_idle: bool,
     /// Time one check may take
     #[arg(long, value_name = "T", env = "GREENROOM_CHECK_TIMEOUT", value_parser = values::duration)]
     check_timeout: Option<Duration>,
@@ -204,6 +207,7 @@ fn resolve(args: RunArgs, clone: Option<&Fetched>, context: &Context) -> Result<
         writer_model: args.writer_model,
         context_tokens: args.context_tokens,
         checkpoint_at: args.checkpoint_at,
+        may_idle: args.may_idle,
         env: args.sandbox.env.clone(),
     };
     let named = clone.map_or(args.repo, |clone| clone.folder().to_owned());
