@@ -8,6 +8,7 @@ mod flood;
 mod forks;
 pub mod loops;
 mod machine;
+pub mod mini_swe_agent;
 mod parallel;
 pub mod parsers;
 mod rivals;

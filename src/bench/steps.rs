@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
+use super::mini_swe_agent::MiniSweAgent;
 use super::{Machine, Promise, Samples, Spread, Tell, round};
 use crate::agent::RunState;
 use crate::error::{Error, Result};
@@ -42,6 +43,8 @@ pub struct StepsBench {
     pub simulated_model: bool,
     pub runs: Vec<Steps>,
     pub walks: Vec<Walk>,
+    /// Empty where there is none on this machine.
+    pub mini_swe_agent: Vec<MiniSweAgent>,
     pub promises: Vec<Promise>,
 }
 
@@ -164,7 +167,13 @@ async fn walks(sandbox: &dyn Sandbox) -> Result<Spread> {
     samples.spread().ok_or_else(|| Error::internal("no walk was measured"))
 }
 
-pub fn bench(image: String, machine: Machine, runs: Vec<Steps>, walks: Vec<Walk>) -> StepsBench {
+pub fn bench(
+    image: String,
+    machine: Machine,
+    runs: Vec<Steps>,
+    walks: Vec<Walk>,
+    peers: Vec<MiniSweAgent>,
+) -> StepsBench {
     let mut promises = Vec::new();
     for run in &runs {
         match run.files {
@@ -189,6 +198,7 @@ pub fn bench(image: String, machine: Machine, runs: Vec<Steps>, walks: Vec<Walk>
         simulated_model: true,
         runs,
         walks,
+        mini_swe_agent: peers,
         promises,
     }
 }

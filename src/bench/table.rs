@@ -68,6 +68,18 @@ pub fn steps(bench: &StepsBench) -> String {
     for walk in &bench.walks {
         spread(&mut text, &format!("{} files", walk.files), Some(walk.census));
     }
+    for peer in &bench.mini_swe_agent {
+        title(
+            &mut text,
+            &format!("a step of `true` by mini-swe-agent {}, nothing durable", peer.version),
+            "median      p99 ms",
+        );
+        spread(&mut text, &format!("{} steps", peer.steps), Some(peer.step));
+        line(
+            &mut text,
+            &format!("    {DIM}{:.2} ms from step to step, saving its trajectory included{RESET}", peer.mean_ms),
+        );
+    }
     promises(&mut text, &bench.promises);
     text.trim_end().to_owned()
 }

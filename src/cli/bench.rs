@@ -1,5 +1,6 @@
 //! `greenroom bench`: measures on this machine what the project promises, beside the alternatives found here.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use clap::{Args, Subcommand};
@@ -11,7 +12,7 @@ use crate::bench::endurance::simllm::{Persona, WriterPersona};
 use crate::bench::endurance::{self, Amount as Endurance, Faults};
 use crate::bench::sandbox::Amounts;
 use crate::bench::steps::Amount;
-use crate::bench::{Machine, loops, parsers, sandbox, steps, table};
+use crate::bench::{Machine, loops, mini_swe_agent, parsers, sandbox, steps, table};
 use crate::error::{Error, ExitCode, Result};
 use crate::id::RunId;
 use crate::output;
@@ -92,6 +93,9 @@ struct StepsArgs {
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [10_000, 100_000],
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     large: Vec<u32>,
+    /// A Python that has mini-swe-agent, which is then measured beside ours
+    #[arg(long, value_name = "FILE", default_value = "python3")]
+    peer_python: PathBuf,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -251,6 +255,8 @@ async fn measure_sandbox(args: SandboxArgs, context: &mut Context) -> Result<Exi
     Ok(ExitCode::Success)
 }
 
+/// A peer whose steps take long enough already.
+const PEER_STEPS_MAX: u32 = 1_000;
 /// Of a run whose workspace is large.
 const STEPS_IN_LARGE: usize = 60;
 
@@ -263,6 +269,7 @@ async fn measure_steps(args: StepsArgs, context: &mut Context) -> Result<ExitCod
     let connected = interrupt.or_stop(engine::connect()).await?;
     let image = interrupt.or_stop(connected.prepare(&args.image, &mut context.printer)).await?;
     let launcher = connected.launcher(&state).await;
+    let peer_image = image.image.digest.clone();
     let spec =
         SandboxSpec { run: RunId::generate(), image: image.image, limits: sandbox::LIMITS, env: image.env, data: None };
     let files = args.files as usize;
@@ -280,14 +287,21 @@ async fn measure_steps(args: StepsArgs, context: &mut Context) -> Result<ExitCod
             for files in [files].into_iter().chain(large()) {
                 walks.push(steps::walk(launcher.as_ref(), &spec, files, &tell).await?);
             }
-            Ok((runs, walks))
+            let mut peers = Vec::new();
+            if mini_swe_agent::is_installed(&args.peer_python).await {
+                for steps in args.steps.iter().filter(|steps| **steps <= PEER_STEPS_MAX) {
+                    let (python, steps) = (&args.peer_python, *steps as usize);
+                    peers.push(mini_swe_agent::run(python, &folder, &peer_image, steps, &tell).await?);
+                }
+            }
+            Ok((runs, walks, peers))
         };
         interrupt.or_stop(work).await
     };
     // Whatever became of it; what cannot be removed is the system's temporary folder's to lose.
     let _ = std::fs::remove_dir_all(&folder);
-    let (runs, walks) = measured?;
-    let bench = steps::bench(args.image, machine, runs, walks);
+    let (runs, walks, peers) = measured?;
+    let bench = steps::bench(args.image, machine, runs, walks, peers);
     match args.format.format() {
         Format::Json => context.printer.json(&bench)?,
         Format::Human => context.printer.result(&table::steps(&bench))?,
