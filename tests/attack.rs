@@ -4,6 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+#[allow(dead_code)]
+#[path = "chaos/engine.rs"]
+mod engine;
+
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
@@ -36,9 +40,15 @@ fn asked_for() -> bool {
 }
 
 fn attack(arguments: &[&str]) -> Finished {
+    attack_on(None, arguments)
+}
+
+/// On the engine of this machine, or on another.
+fn attack_on(engine: Option<&str>, arguments: &[&str]) -> Finished {
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
     command.args(["doctor", "--attack", "--json"]).args(arguments).env("GREENROOM_HOME", home.path());
+    command.envs(engine.map(|address| ("DOCKER_HOST", address)));
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     Finished {
@@ -122,6 +132,45 @@ fn without_a_file_size_limit_a_file_of_a_terabyte_is_made() {
 #[test]
 fn without_a_disk_watch_the_disk_fills() {
     check("disk", &["disk-fill", "inode-bomb"]);
+}
+
+/// An engine of the test's own: no other one is ever restarted.
+#[test]
+fn an_engine_restarted_in_mid_call_costs_one_sandbox() {
+    if !asked_for() {
+        return;
+    }
+    if let Some(why) = engine::impossible() {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut engine = engine::PrivateEngine::start(&engine::images());
+    let at = engine.address();
+    let case = ["--destructive", "--only", "engine-restart"];
+    let unknown = attack_on(Some(&at), &case);
+    assert_eq!(unknown.status("engine-restart"), "not_run", "it is not the system's: {:#?}", unknown.lines);
+    let nothing = attack_on(Some(&at), &[&case[..], &["--restart-with", "true"]].concat());
+    assert_eq!(nothing.status("engine-restart"), "not_run", "nothing was restarted: {:#?}", nothing.lines);
+    let folder = tempfile::tempdir().unwrap();
+    let wish = folder.path().join("wish");
+    let command = format!("touch {0}; while test -e {0}; do sleep 0.05; done", wish.display());
+    for live_restore in [false, true] {
+        if live_restore {
+            assert_eq!(engine.kill(), Some(9));
+            engine.up(live_restore);
+        }
+        let found = std::thread::scope(|scope| {
+            let attack = scope.spawn(|| attack_on(Some(&at), &[&case[..], &["--restart-with", &command]].concat()));
+            engine::until("the wish for a restart", || (wish.exists() || attack.is_finished()).then_some(()));
+            assert_eq!(engine.kill(), Some(9));
+            engine.up(live_restore);
+            std::fs::remove_file(&wish).unwrap();
+            attack.join().unwrap()
+        });
+        assert_eq!(found.status("engine-restart"), "held", "live restore {live_restore}: {:#?}", found.lines);
+        assert_eq!(found.code, Some(0));
+    }
 }
 
 #[test]

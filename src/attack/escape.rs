@@ -8,7 +8,8 @@ use bollard::query_parameters::{
 };
 
 use super::lab::{Lab, nothing};
-use super::{Case, Danger, Fault, Found, Group, ensure, probe};
+use super::probe::{self, Looked};
+use super::{Case, Danger, Fault, Found, Group, ensure};
 use crate::sandbox::ImageRef;
 use crate::task::Outcome;
 
@@ -27,9 +28,17 @@ pub(super) const CASES: &[Case] = &[
 
 async fn from_inside(lab: &Lab) -> Found {
     let room = lab.room().await?;
-    let refused = probe::look(&room).await?;
+    let Looked { refused, answered } = probe::look(&room, lab.has_own_kernel()).await?;
     room.leave().await?;
-    Ok(format!("{refused} attempts refused"))
+    let answered = match answered.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; NOT by the runtime's own kernel, which has no filter before it, {}: {}",
+            answered.len(),
+            answered.join(", ")
+        ),
+    };
+    Ok(format!("{refused} attempts refused{answered}"))
 }
 
 async fn hostile_image(lab: &Lab) -> Found {

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::query_parameters::ListContainersOptions;
+use bollard::query_parameters::{ListContainersOptions, StatsOptions};
 use futures_util::{StreamExt, stream};
 
 use super::{Fault, ensure};
 use crate::id::{CallToken, RunId};
 use crate::sandbox::{
-    Confinement, DockerLauncher, Engine, ExecOutput, ExecRequest, Launcher, OutputSink, PreparedImage, ResourceLimits,
-    Sandbox, SandboxError, SandboxSpec, Stream, TarStream, Weaker,
+    DockerLauncher, Engine, ExecOutput, ExecRequest, Launcher, OutputSink, PreparedImage, ResourceLimits, Sandbox,
+    SandboxError, SandboxSpec, Stream, TarStream, Weaker,
 };
 use crate::task::Outcome;
 
@@ -48,6 +48,8 @@ pub struct Setting {
     pub runtime: Option<String>,
     pub weaker: Weaker,
     pub extent: Extent,
+    /// A shell command that restarts the engine; without it only the system's own one can be restarted.
+    pub restart: Option<String>,
 }
 
 pub struct Lab {
@@ -57,6 +59,7 @@ pub struct Lab {
     setting: Setting,
     /// What this engine and runtime cannot do, as a first sandbox found out.
     unenforced: Weaker,
+    has_own_kernel: bool,
     /// Names our containers: those of this lab and nobody else's.
     owner: String,
     /// Temporary files of the host's side.
@@ -70,7 +73,7 @@ impl Lab {
         let name = RunId::generate();
         let folder = std::env::temp_dir().join(format!("greenroom-attack-{name}"));
         let owner = format!("attack-{name}");
-        Ok(Lab { engine, docker, image, setting, unenforced: Weaker::new(), owner, folder })
+        Ok(Lab { engine, docker, image, setting, unenforced: Weaker::new(), has_own_kernel: false, owner, folder })
     }
 
     /// Starts one sandbox. What a runtime that was asked for by name cannot enforce, and sandboxes would be refused for,
@@ -80,6 +83,7 @@ impl Lab {
         match self.room().await {
             Err(SandboxError::Hardening { detail, unenforced }) if self.setting.runtime.is_some() => {
                 self.unenforced = unenforced;
+                self.has_own_kernel = self.is_another_kernel_inside().await;
                 (!self.unenforced.is_empty()).then_some(detail)
             }
             // The cases will say it.
@@ -94,7 +98,28 @@ impl Lab {
     /// The runtime brings a kernel of its own, which the engine's limits meet as one process: what goes too far inside may
     /// take the whole sandbox with it.
     pub(super) fn has_own_kernel(&self) -> bool {
-        self.unenforced.contains(&Confinement::Seccomp)
+        self.has_own_kernel
+    }
+
+    async fn is_another_kernel_inside(&self) -> bool {
+        let Ok(room) = self.room().await else { return false };
+        room.say("uname -r").await.is_ok_and(|release| release.trim() != self.engine.facts.kernel)
+    }
+
+    /// What the engine counts for a sandbox: where nothing can be seen from inside, that shows whether a limit is one.
+    pub(super) async fn counted(&self, room: &Room) -> Result<Counted, Fault> {
+        let container = &room.sandbox.facts().container;
+        let options = StatsOptions { stream: false, one_shot: true };
+        let mut stats = self.docker.stats(container, Some(options));
+        let stats = match tokio::time::timeout(ENGINE_ANSWERS_MAX, stats.next()).await {
+            Ok(Some(Ok(stats))) => stats,
+            Ok(Some(Err(error))) => return Err(Fault::broken(format!("the engine is in trouble: {error}"))),
+            Ok(None) | Err(_) => return Err(Fault::broken("the engine does not say what a sandbox uses")),
+        };
+        let pids = stats.pids_stats.unwrap_or_default();
+        let cpu = stats.cpu_stats.and_then(|cpu| cpu.cpu_usage?.total_usage).unwrap_or(0);
+        let (pids, pids_max) = (pids.current.unwrap_or(0), pids.limit.unwrap_or(0));
+        Ok(Counted { pids, pids_max, cpu: Duration::from_nanos(cpu) })
     }
 
     pub fn extent(&self) -> Extent {
@@ -107,6 +132,10 @@ impl Lab {
 
     pub(super) fn runtime(&self) -> Option<&str> {
         self.setting.runtime.as_deref()
+    }
+
+    pub(super) fn restart_command(&self) -> Option<&str> {
+        self.setting.restart.as_deref()
     }
 
     /// `quick`, or `full` where everything was asked for.
@@ -202,6 +231,14 @@ impl Drop for Lab {
 /// An empty workspace.
 pub(super) fn nothing() -> TarStream {
     stream::empty().boxed()
+}
+
+/// By the engine, of one sandbox.
+pub(super) struct Counted {
+    pub(super) pids: u64,
+    /// 0 without a limit.
+    pub(super) pids_max: u64,
+    pub(super) cpu: Duration,
 }
 
 /// A sandbox under attack.

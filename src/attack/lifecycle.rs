@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::lab::{Lab, nothing};
 use super::proxy::{Manner, Proxy};
-use super::{Case, Danger, Fault, Found, Group, ensure, runner};
+use super::{Case, Danger, Fault, Found, Group, ensure, restart, runner};
 use crate::sandbox::{Confinement, Engine, Images, SandboxError, reap};
 use crate::task::Outcome;
 
@@ -35,7 +35,7 @@ pub(super) const CASES: &[Case] = &[
         group: Group::Lifecycle,
         title: "a restart of the engine in mid-call is a typed error, and the next sandbox works",
         danger: Danger::WholeEngine,
-        run: |lab| Box::pin(engine_restart(lab)),
+        run: |lab| Box::pin(restart::engine_restart(lab)),
     },
     case("container-dies", "a container killed or removed in mid-call is a lost sandbox", |lab| {
         Box::pin(container_dies(lab))
@@ -204,31 +204,6 @@ async fn engine_trouble(lab: &Lab) -> Found {
         silence.as_secs_f32(),
         noticed.as_millis()
     ))
-}
-
-async fn engine_restart(lab: &Lab) -> Found {
-    let room = lab.room().await?;
-    let restart = async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        for command in [["systemctl", "restart", "docker"], ["service", "docker", "restart"]] {
-            let done = tokio::process::Command::new(command[0]).args(&command[1..]).output().await;
-            if done.is_ok_and(|output| output.status.success()) {
-                return Ok(Instant::now());
-            }
-        }
-        Err(Fault::NotRun("neither systemctl nor service restarts `docker` here".into()))
-    };
-    let (ended, restarted) = tokio::join!(room.sh("sleep 60"), restart);
-    restarted?;
-    match ended {
-        Err(SandboxError::Lost { .. }) => {}
-        // With live restore the container stays; the connection may too.
-        Ok(ran) if ran.outcome() == (Outcome::Exited { code: 0 }) => {}
-        other => return Err(Fault::Broken(format!("the call came to: {other:?}"))),
-    }
-    drop(room);
-    lab.room().await?.leave().await?;
-    Ok("the call ended typed and the next sandbox works".into())
 }
 
 async fn container_dies(lab: &Lab) -> Found {

@@ -13,6 +13,7 @@ mod probe;
 mod processes;
 mod proxy;
 mod resources;
+mod restart;
 mod runner;
 mod set_up_proxy;
 
@@ -148,7 +149,7 @@ pub async fn carry_out(case: &Case, lab: &Lab) -> Verdict {
             Err(Fault::NotRun("endangers other people's containers; --destructive runs it".into()))
         }
         (Danger::OwnContainersOnly, _) | (Danger::WholeEngine, Extent::Destructive) => {
-            let missing: Vec<_> = needs(case.id).iter().filter(|name| lab.unenforced().contains(name)).collect();
+            let missing: Vec<_> = needs(case.id, lab).iter().filter(|name| lab.unenforced().contains(name)).collect();
             match missing.first() {
                 Some(name) => {
                     let runtime = lab.runtime().unwrap_or("the engine");
@@ -175,8 +176,10 @@ pub async fn carry_out(case: &Case, lab: &Lab) -> Verdict {
 }
 
 /// The confinements a case is about, where one that is missing makes trying it pointless, or a danger to the machine.
-fn needs(id: &str) -> &'static [Confinement] {
+fn needs(id: &str, lab: &Lab) -> &'static [Confinement] {
     match id {
+        // Looked at from outside.
+        "fork-bomb" | "cpu-spin" | "probe" if lab.has_own_kernel() => &[],
         "fork-bomb" | "pids-held" => &[Confinement::Pids],
         "memory-bomb" | "swap" => &[Confinement::Memory],
         "cpu-spin" => &[Confinement::Cpus],

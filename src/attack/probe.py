@@ -1,4 +1,6 @@
 # Looks at its own confinement and prints one JSON line: a list of [what was tried, whether it was refused, what happened].
+# What begins with "call: " is for the system call filter to refuse, what begins with "kernel: " is about what a kernel of
+# the host's shows and allows.
 import ctypes, errno, json, os, platform, resource, socket, stat
 
 found = []
@@ -9,10 +11,15 @@ def name(code):
     return errno.errorcode.get(code, str(code))
 
 status = dict(line.rstrip("\n").split(":\t", 1) for line in open("/proc/self/status") if ":\t" in line)
+libc = ctypes.CDLL(None, use_errno=True)
 for field in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
-    note(field, int(status[field], 16) == 0, status[field])
-note("no new privileges", status.get("NoNewPrivs") == "1", status.get("NoNewPrivs"))
-note("system call filter", status.get("Seccomp") == "2", status.get("Seccomp"))
+    if field in status:
+        note(field, int(status[field], 16) == 0, status[field])
+    else:
+        # A kernel that does not know this set: asking for it is an error.
+        note(field, field == "CapAmb" and libc.prctl(47, 1, 0, 0, 0) == -1, "not shown")
+note("no new privileges", libc.prctl(39, 0, 0, 0, 0) == 1, status.get("NoNewPrivs"))
+note("call: filter", status.get("Seccomp") == "2", status.get("Seccomp"))
 note("uid", "0" not in status["Uid"].split(), status["Uid"])
 note("gid", "0" not in status["Gid"].split() + status["Groups"].split(), status["Gid"])
 
@@ -28,7 +35,8 @@ for what, act in (("become root", lambda: os.setuid(0)), ("become group root", l
 def can_read(path):
     try:
         with open(path, "rb") as file:
-            return len(file.read(64))
+            # Nothing but zeros tells nothing.
+            return len(file.read(64).strip(b"\0"))
     except OSError:
         return 0
     except Exception as error:
@@ -37,14 +45,14 @@ def can_read(path):
 for path in ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats",
              "/proc/1/environ", "/proc/1/maps", "/proc/1/mem", "/proc/1/syscall", "/dev/kmsg", "/dev/mem", "/dev/port",
              "/proc/kpagecount", "/sys/kernel/debug/sched", "/sys/kernel/security/profiles"):
-    note("read " + path, can_read(path) == 0)
+    note(("kernel: read " if path == "/proc/1/maps" else "read ") + path, can_read(path) == 0)
 for folder in ("/proc/scsi", "/proc/acpi", "/sys/firmware", "/proc/1/fd", "/proc/1/root", "/proc/1/cwd", "/proc/1/map_files",
                "/sys/kernel/debug", "/sys/kernel/tracing", "/var/run/secrets", "/run/secrets"):
     try:
         inside = os.listdir(folder)
     except OSError:
         inside = []
-    note("list " + folder, not inside, inside[:3])
+    note(("kernel: list " if folder == "/proc/1/fd" else "list ") + folder, not inside, inside[:3])
 
 def can_write(path):
     try:
@@ -64,12 +72,12 @@ note("write to a control group", not writable, writable[:3])
 try:
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("-1")
-    note("an out-of-memory score below PID 1's", False)
+    note("kernel: an out-of-memory score below PID 1's", False)
 except OSError as error:
-    note("an out-of-memory score below PID 1's", True, error)
+    note("kernel: an out-of-memory score below PID 1's", True, error)
 
 root = os.statvfs("/")
-note("read-only root", root.f_flag & os.ST_RDONLY, root.f_flag)
+note("kernel: a root shown as read-only", root.f_flag & os.ST_RDONLY, root.f_flag)
 for folder in ("/", "/bin", "/etc", "/usr", "/usr/local/bin", "/lib", "/opt", "/root", "/run", "/run/lock", "/srv", "/var",
                "/var/tmp", "/var/lib", "/var/cache", "/var/log", "/.greenroom", "/home", "/dev", "/mnt", "/sys", "/proc"):
     if os.path.isdir(folder):
@@ -82,16 +90,20 @@ for folder in ("/", "/bin", "/etc", "/usr", "/usr/local/bin", "/lib", "/opt", "/
             note("create a file in " + folder, True)
 for folder in ("/tmp", "/dev/shm"):
     flags = os.statvfs(folder).f_flag
-    note("setuid files and devices in " + folder, flags & os.ST_NOSUID and flags & os.ST_NODEV, flags)
+    note("kernel: no setuid files and devices shown in " + folder, flags & os.ST_NOSUID and flags & os.ST_NODEV, flags)
 
 known = {"console", "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout",
          "tty", "urandom", "zero"}
-note("devices", not set(os.listdir("/dev")) - known, sorted(set(os.listdir("/dev")) - known))
+note("kernel: devices", not set(os.listdir("/dev")) - known, sorted(set(os.listdir("/dev")) - known))
 for kind, what in ((stat.S_IFBLK, "block"), (stat.S_IFCHR, "character")):
     try:
         os.mknod("/tmp/.device", kind | 0o600, os.makedev(8 if kind == stat.S_IFBLK else 1, 0 if kind == stat.S_IFBLK else 1))
+        try:
+            os.close(os.open("/tmp/.device", os.O_RDONLY))
+            note("a %s device" % what, False, "made and opened")
+        except OSError as error:
+            note("kernel: make a %s device" % what, False, "made, and cannot be opened: " + name(error.errno))
         os.unlink("/tmp/.device")
-        note("make a %s device" % what, False)
     except OSError as error:
         note("make a %s device" % what, True, name(error.errno))
 
@@ -103,7 +115,6 @@ hosts = [line.split()[3] + " at " + line.split()[4] for line in open("/proc/self
          if line.split()[4] in ("/host", "/mnt", "/rootfs") or line.split()[3] == "/" and " ext4 " in line and line.split()[4] != "/"]
 note("host folders", not hosts, hosts)
 
-libc = ctypes.CDLL(None, use_errno=True)
 X86 = platform.machine() == "x86_64"
 calls = {  # name: (x86_64, aarch64, arguments)
     "unshare(NEWUSER)": (272, 97, (0x10000000,)), "unshare(NEWNS)": (272, 97, (0x20000,)),
@@ -128,11 +139,11 @@ for what, (x86, arm, arguments) in calls.items():
     result = libc.syscall(x86 if X86 else arm, *[ctypes.c_char_p(a) if isinstance(a, bytes) else ctypes.c_long(a) for a in arguments])
     code = ctypes.get_errno()
     # Any other error means that the kernel looked at the arguments: the call got through.
-    note(what, result == -1 and code in (errno.EPERM, errno.ENOSYS, errno.EACCES), name(code) if result == -1 else "done")
+    note("call: " + what, result == -1 and code in (errno.EPERM, errno.ENOSYS, errno.EACCES), name(code) if result == -1 else "done")
 child = os.fork()
 if child == 0:
     os._exit(0 if libc.ptrace(0, 0, 0, 0) == -1 else 1)
-note("ptrace(TRACEME)", os.waitpid(child, 0)[1] == 0)
+note("call: ptrace(TRACEME)", os.waitpid(child, 0)[1] == 0)
 if X86:
     # The filter must know one architecture alone: int 0x80 would reach the 32-bit table.
     child = os.fork()
@@ -143,7 +154,7 @@ if X86:
         answer = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()
         os._exit(1 if answer == os.getpid() else 0)
     ended = os.waitpid(child, 0)[1]
-    note("32-bit system calls", ended != 256, ended)
+    note("call: 32-bit table", ended != 256, ended)
 
 families = {"vsock": (40, socket.SOCK_STREAM, 0), "packet": (17, socket.SOCK_RAW, 768), "raw IPv4": (2, socket.SOCK_RAW, 255),
             "raw ICMP": (2, socket.SOCK_RAW, 1), "raw IPv6": (10, socket.SOCK_RAW, 58), "crypto": (38, socket.SOCK_SEQPACKET, 0),
@@ -153,9 +164,9 @@ families = {"vsock": (40, socket.SOCK_STREAM, 0), "packet": (17, socket.SOCK_RAW
 for what, (family, kind, protocol) in families.items():
     try:
         socket.socket(family, kind, protocol).close()
-        note("socket: " + what, False, "opened")
+        note("call: socket " + what, False, "opened")
     except OSError as error:
-        note("socket: " + what, True, name(error.errno))
+        note("call: socket " + what, True, name(error.errno))
 for signal in (9, 15, 19):
     try:
         os.kill(1, signal)

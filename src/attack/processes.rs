@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use greenroom_supervisor::protocol::{Finished, Frame, FrameKind, Outcome as Ended, Response, StreamTotals};
 use greenroom_supervisor::protocol::{Sweep, SweepStep};
 
-use super::lab::{LIMITS, Lab};
+use super::lab::{Counted, LIMITS, Lab, Room};
 use super::{Case, Danger, Fault, Found, Group, ensure};
+use crate::sandbox::SandboxError;
 use crate::task::Outcome;
 
 const fn case(id: &'static str, title: &'static str, run: super::Run) -> Case {
@@ -49,6 +50,9 @@ os._exit(0)
 
 async fn fork_bomb(lab: &Lab) -> Found {
     let room = lab.room().await?;
+    if lab.has_own_kernel() {
+        return fork_bomb_on_own_kernel(lab, room).await;
+    }
     let pids = LIMITS.pids.to_string();
     let counted = room.python(FORK_UNTIL_REFUSED, &[&pids, "0"]).await?;
     let said = counted.text();
@@ -71,6 +75,43 @@ async fn fork_bomb(lab: &Lab) -> Found {
     room.leave().await?;
     let millis = elapsed.as_millis();
     Ok(format!("refused after {count} of {pids}; bomb with a timeout of 2 s over after {millis} ms, nothing left"))
+}
+
+/// Nothing inside counts processes, and the engine's limit is one for the runtime as a whole: a bomb is ended by its
+/// timeout, or takes its own sandbox with it.
+async fn fork_bomb_on_own_kernel(lab: &Lab, room: Room) -> Found {
+    let counted = lab.counted(&room).await?;
+    let Counted { pids, pids_max, .. } = counted;
+    if pids == 0 || pids_max == 0 {
+        return Err(Fault::NotRun(format!("the engine counts {pids} processes of the sandbox and allows {pids_max}")));
+    }
+    let neighbour = lab.room().await?;
+    let timeout = Duration::from_secs(2);
+    let started = Instant::now();
+    let bomb = room.sh_for("b() { b | b & }; b; sleep 300", timeout).await;
+    let elapsed = started.elapsed();
+    neighbour.leave().await?;
+    let ending = match bomb {
+        Err(SandboxError::Lost { .. }) => {
+            lab.room().await?.leave().await?;
+            "took its sandbox with it, which is said, and the next one works"
+        }
+        Ok(bomb) => {
+            ensure(bomb.outcome() == Outcome::TimedOut, || format!("the bomb came to: {}", bomb.summary()))?;
+            ensure(elapsed < timeout + GRACE + SWEEP_MAX, || {
+                format!("it took {elapsed:?} to end a bomb of {timeout:?}")
+            })?;
+            let left = room.say("ls -d /proc/[0-9]* | wc -l").await?;
+            ensure(left.trim().parse::<u32>().is_ok_and(|left| left <= 6), || format!("{left} processes are left"))?;
+            room.leave().await?;
+            "was swept up, nothing left"
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(format!(
+        "NOT limited inside: the engine allows {pids_max} threads of the runtime; bomb with a timeout of 2 s over after {} ms: it {ending}; a neighbour went on",
+        elapsed.as_millis()
+    ))
 }
 
 async fn pids_held(lab: &Lab) -> Found {

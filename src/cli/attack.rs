@@ -32,6 +32,9 @@ pub(super) struct AttackArgs {
     /// Also what endangers other people's containers, such as restarting the engine; implies --full
     #[arg(long, requires = "attack")]
     destructive: bool,
+    /// How the engine under attack is restarted, for the shell; without it, as the system's own service
+    #[arg(long, value_name = "COMMAND", requires = "destructive")]
+    restart_with: Option<String>,
 }
 
 impl AttackArgs {
@@ -77,7 +80,8 @@ pub(super) async fn run(args: &AttackArgs, format: Format, context: &mut Context
     known_runtime(&engine.engine().facts.runtimes, args.runtime.as_deref())?;
     let image = engine.prepare(IMAGE, &mut context.printer).await?;
     let weaker: Weaker = args.weaker.iter().copied().collect();
-    let setting = Setting { runtime: args.runtime.clone(), weaker: weaker.clone(), extent: args.extent() };
+    let (runtime, restart) = (args.runtime.clone(), args.restart_with.clone());
+    let setting = Setting { runtime, weaker: weaker.clone(), extent: args.extent(), restart };
     let mut lab = Lab::new(engine.engine(), image, setting)
         .map_err(|detail| Error::internal("cannot set up the attack suite").because(detail))?;
     let refusal = lab.look_at_runtime().await;
