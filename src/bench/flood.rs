@@ -71,8 +71,7 @@ async fn through_docker_run(cli: DockerCli, image: String, bytes: u64) -> Result
     let failed = |error: std::io::Error| Error::internal("`docker run` cannot be measured").because(error);
     let length = bytes.to_string();
     // The default log driver would write all of it to disk as JSON.
-    let args = ["run", "--rm", "--network", "none", "--log-driver", "none", "--entrypoint", "head", &image];
-    let mut command = cli.command(&args);
+    let mut command = cli.run(&["--log-driver", "none", "--entrypoint", "head", &image]);
     command.args(["-c", &length, "/dev/zero"]).stdout(Stdio::piped()).stderr(Stdio::null());
     let work = move || {
         let start = Instant::now();

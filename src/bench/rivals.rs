@@ -34,8 +34,9 @@ pub(super) struct Rival {
 }
 
 impl Rival {
-    pub(super) async fn start(docker: &Docker, image: &str) -> Result<Rival> {
+    pub(super) async fn start(docker: &Docker, image: &str, runtime: Option<&str>) -> Result<Rival> {
         let host = HostConfig {
+            runtime: runtime.map(str::to_owned),
             network_mode: Some("none".to_owned()),
             auto_remove: Some(true),
             log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
@@ -107,7 +108,7 @@ impl Rival {
     }
 
     pub(super) async fn docker_exec_true(&self, cli: &DockerCli) -> Result<()> {
-        cli.run(&["exec", &self.id, TRUE]).await
+        cli.exec(&[&self.id, TRUE]).await
     }
 
     pub(super) async fn remove(self) -> Result<()> {
@@ -119,37 +120,52 @@ impl Rival {
 #[derive(Debug, Clone)]
 pub(super) struct DockerCli {
     address: String,
+    /// That containers are run under; `None` is the engine's default.
+    runtime: Option<String>,
 }
 
 impl DockerCli {
     /// `None` where there is no such command.
-    pub(super) async fn find(address: &str) -> Option<DockerCli> {
+    pub(super) async fn find(address: &str, runtime: Option<&str>) -> Option<DockerCli> {
         let mut probe = Command::new("docker");
         probe.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let found = probe.status().await.is_ok_and(|status| status.success());
-        found.then(|| DockerCli { address: address.to_owned() })
+        found.then(|| DockerCli { address: address.to_owned(), runtime: runtime.map(str::to_owned) })
     }
 
     /// Its arguments, up to the subcommand's.
-    pub(super) fn command(&self, args: &[&str]) -> std::process::Command {
+    fn command(&self, args: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new("docker");
         command.args(["--host", &self.address]).args(args).stdin(Stdio::null());
         command
     }
 
-    pub(super) async fn run(&self, args: &[&str]) -> Result<()> {
-        let mut command = Command::from(self.command(args));
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-        let output = match tokio::time::timeout(PATIENCE, command.output()).await {
-            Ok(output) => output.map_err(|error| failed(&error))?,
-            Err(_) => return Err(Error::internal(format!("`docker {}` does not end", args[0]))),
-        };
-        match output.status.success() {
-            true => Ok(()),
-            false => {
-                let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                Err(Error::internal(format!("`docker {}` failed: {said}", args[0])))
-            }
+    /// `docker run` without a network, of a container that goes when it ends.
+    pub(super) fn run(&self, args: &[&str]) -> std::process::Command {
+        let mut command = self.command(&["run", "--rm", "--network", "none"]);
+        command.args(self.runtime.iter().flat_map(|runtime| ["--runtime", runtime])).args(args);
+        command
+    }
+
+    async fn exec(&self, args: &[&str]) -> Result<()> {
+        in_full(self.command(&[&["exec"], args].concat())).await
+    }
+}
+
+/// Until it has ended well.
+pub(super) async fn in_full(command: std::process::Command) -> Result<()> {
+    let words = command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let mut command = Command::from(command);
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let output = match tokio::time::timeout(PATIENCE, command.output()).await {
+        Ok(output) => output.map_err(|error| failed(&error))?,
+        Err(_) => return Err(Error::internal(format!("`docker {words}` does not end"))),
+    };
+    match output.status.success() {
+        true => Ok(()),
+        false => {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Err(Error::internal(format!("`docker {words}` failed: {said}")))
         }
     }
 }

@@ -36,6 +36,28 @@ impl Amounts {
         Amounts { calls: 1000, starts: 10, flood_bytes: 10_000_000_000, sandboxes: 64, files: 10_000 };
     pub const QUICK: Amounts =
         Amounts { calls: 100, starts: 3, flood_bytes: 1_000_000_000, sandboxes: 8, files: 1_000 };
+    /// Under a runtime that is several times slower.
+    const SLOW: Amounts = Amounts { calls: 100, starts: 3, flood_bytes: 200_000_000, sandboxes: 4, files: 1_000 };
+
+    fn min(self, other: Amounts) -> Amounts {
+        Amounts {
+            calls: self.calls.min(other.calls),
+            starts: self.starts.min(other.starts),
+            flood_bytes: self.flood_bytes.min(other.flood_bytes),
+            sandboxes: self.sandboxes.min(other.sandboxes),
+            files: self.files.min(other.files),
+        }
+    }
+}
+
+/// The runtime that is measured beside the one that was chosen, where the engine knows it.
+pub const BESIDE: &str = "runsc";
+
+/// Sandboxes under one runtime.
+pub struct Under<'a> {
+    pub launcher: &'a dyn Launcher,
+    /// `None` is the engine's default.
+    pub runtime: Option<&'a str>,
 }
 
 /// The last line of `bench sandbox --json`.
@@ -48,6 +70,19 @@ pub struct SandboxBench {
     pub machine: Machine,
     pub engine: String,
     pub image: String,
+    /// `None` is the engine's default.
+    pub runtime: Option<String>,
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// The same under [`BESIDE`], in smaller amounts.
+    pub runsc: Option<Figures>,
+    /// What is missing here, and why.
+    pub not_measured: BTreeMap<&'static str, String>,
+    pub promises: Vec<Promise>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Figures {
     pub true_ms: PerWay,
     /// Greenroom's median to that of `docker exec`.
     pub true_ratio: Option<f64>,
@@ -58,9 +93,6 @@ pub struct SandboxBench {
     pub forks: Forks,
     pub flood: Flood,
     pub parallel: Parallel,
-    /// What is missing here, and why.
-    pub not_measured: BTreeMap<&'static str, String>,
-    pub promises: Vec<Promise>,
 }
 
 /// Medians.
@@ -84,7 +116,8 @@ pub(crate) const LIMITS: ResourceLimits = ResourceLimits {
 };
 
 pub async fn measure(
-    launcher: &dyn Launcher,
+    under: Under<'_>,
+    beside: Option<Under<'_>>,
     facts: &EngineFacts,
     image: PreparedImage,
     amounts: Amounts,
@@ -92,42 +125,79 @@ pub async fn measure(
 ) -> Result<SandboxBench> {
     let machine = Machine::look();
     let docker = client(facts).await?;
-    let cli = DockerCli::find(&facts.address).await;
-    let (name, digest) = (image.image.name.clone(), image.image.digest.clone());
+    let name = image.image.name.clone();
     let spec = SandboxSpec { run: RunId::generate(), image: image.image, limits: LIMITS, env: image.env, data: None };
+    let mut not_measured = BTreeMap::new();
+    let cli = DockerCli::find(&facts.address, under.runtime).await;
+    if cli.is_none() {
+        not_measured.insert("docker", "there is no `docker` command on the PATH".to_owned());
+    }
+    let figures = figures(&under, &docker, cli.as_ref(), &spec, amounts, tell).await?;
+    let mut runsc = None;
+    match beside {
+        Some(beside) => {
+            let cli = DockerCli::find(&facts.address, beside.runtime).await;
+            let tell = |line: &str| tell(&format!("under {BESIDE}: {line}"));
+            match self::figures(&beside, &docker, cli.as_ref(), &spec, amounts.min(Amounts::SLOW), &tell).await {
+                Ok(figures) => runsc = Some(figures),
+                Err(error) => drop(not_measured.insert(BESIDE, error.to_string())),
+            }
+        }
+        None if under.runtime == Some(BESIDE) => {}
+        None => drop(not_measured.insert(BESIDE, "the engine has no runtime of that name".to_owned())),
+    }
+    let runtime = under.runtime.map(str::to_owned);
+    let promises = promises(&figures);
+    let engine = facts.version.clone();
+    let (kind, bench, exit_code) = ("result", "sandbox", 0);
+    Ok(SandboxBench {
+        kind,
+        bench,
+        exit_code,
+        machine,
+        engine,
+        image: name,
+        runtime,
+        figures,
+        runsc,
+        not_measured,
+        promises,
+    })
+}
 
+async fn figures(
+    under: &Under<'_>,
+    docker: &Docker,
+    cli: Option<&DockerCli>,
+    spec: &SandboxSpec,
+    amounts: Amounts,
+    tell: Tell<'_>,
+) -> Result<Figures> {
+    let (launcher, digest) = (under.launcher, spec.image.digest.as_str());
     // First: a file system remembers what was deleted a moment ago, and makes new files more slowly meanwhile.
-    let forks = forks::measure(launcher, &spec, (FORKS, amounts.files), tell).await?;
-    let sandbox = launcher.start(&spec, futures_util::stream::empty().boxed()).await?;
+    let forks = forks::measure(launcher, spec, (FORKS, amounts.files), tell).await?;
+    let sandbox = launcher.start(spec, futures_util::stream::empty().boxed()).await?;
     let in_one = async {
-        let mut rival = Rival::start(&docker, &digest).await?;
-        let calls = calls::measure(sandbox.as_ref(), &mut rival, cli.as_ref(), amounts.calls, tell).await;
+        let mut rival = Rival::start(docker, digest, under.runtime).await?;
+        let calls = calls::measure(sandbox.as_ref(), &mut rival, cli, amounts.calls, tell).await;
         rival.remove().await?;
         let token = amounts.calls as u64 + 1;
-        let flood = flood::measure(sandbox.as_ref(), &digest, cli.as_ref(), amounts.flood_bytes, token, tell).await?;
+        let flood = flood::measure(sandbox.as_ref(), digest, cli, amounts.flood_bytes, token, tell).await?;
         Ok((calls?, flood))
     };
     let in_one: Result<_> = in_one.await;
     sandbox.stop().await?;
     let (calls, flood) = in_one?;
-    let starts = starts::measure(launcher, &spec, cli.as_ref(), amounts.starts, tell).await?;
-    let parallel = parallel::measure(launcher, &docker, &spec, amounts.sandboxes, tell).await?;
-
+    let starts = starts::measure(launcher, spec, cli, amounts.starts, tell).await?;
+    let parallel = parallel::measure(launcher, docker, spec, amounts.sandboxes, tell).await?;
     let ratio = |own: Spread, rival: Option<Spread>| rival.map(|rival| round(own.median_ms / rival.median_ms, 4));
-    let true_ms = PerWay {
-        greenroom: calls.greenroom.median_ms,
-        exec_api: calls.exec_api.median_ms,
-        docker_exec: calls.docker_exec.map(|spread| spread.median_ms),
-        sh: calls.sh.median_ms,
-    };
-    let mut bench = SandboxBench {
-        kind: "result",
-        bench: "sandbox",
-        exit_code: 0,
-        machine,
-        engine: facts.version.clone(),
-        image: name,
-        true_ms,
+    Ok(Figures {
+        true_ms: PerWay {
+            greenroom: calls.greenroom.median_ms,
+            exec_api: calls.exec_api.median_ms,
+            docker_exec: calls.docker_exec.map(|spread| spread.median_ms),
+            sh: calls.sh.median_ms,
+        },
         true_ratio: ratio(calls.greenroom, calls.docker_exec),
         calls,
         start_ratio: ratio(starts.greenroom, starts.docker_run),
@@ -135,11 +205,7 @@ pub async fn measure(
         forks,
         flood,
         parallel,
-        not_measured: not_measured(facts, cli.as_ref()),
-        promises: Vec::new(),
-    };
-    bench.promises = promises(&bench);
-    Ok(bench)
+    })
 }
 
 async fn client(facts: &EngineFacts) -> Result<Docker> {
@@ -147,20 +213,7 @@ async fn client(facts: &EngineFacts) -> Result<Docker> {
     Docker::connect_with_host(&facts.address).map_err(failed)?.negotiate_version().await.map_err(failed)
 }
 
-fn not_measured(facts: &EngineFacts, cli: Option<&DockerCli>) -> BTreeMap<&'static str, String> {
-    let mut missing = BTreeMap::new();
-    let runsc = match facts.runtimes.iter().any(|runtime| runtime == "runsc") {
-        true => "sandboxes start under the engine's default runtime only",
-        false => "the engine has no runtime of that name",
-    };
-    missing.insert("runsc", runsc.to_owned());
-    if cli.is_none() {
-        missing.insert("docker", "there is no `docker` command on the PATH".to_owned());
-    }
-    missing
-}
-
-fn promises(bench: &SandboxBench) -> Vec<Promise> {
+fn promises(bench: &Figures) -> Vec<Promise> {
     let mut promises = vec![Promise::at_most("`true`, median ms", 2.0, bench.true_ms.greenroom)];
     if let Some(ratio) = bench.true_ratio {
         promises.push(Promise::at_most("`true` to `docker exec`", 0.05, ratio));

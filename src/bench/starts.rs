@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use serde::Serialize;
 
-use super::rivals::{DockerCli, TRUE};
+use super::rivals::{DockerCli, TRUE, in_full};
 use super::{Samples, Spread, Tell};
 use crate::error::{Error, Result};
 use crate::sandbox::{Launcher, SandboxSpec};
@@ -38,7 +38,7 @@ pub(super) async fn measure(
         greenroom_stop.push(start.elapsed());
         if let Some(cli) = cli {
             let start = Instant::now();
-            cli.run(&["run", "--rm", "--network", "none", "--entrypoint", TRUE, &spec.image.digest]).await?;
+            in_full(cli.run(&["--entrypoint", TRUE, &spec.image.digest])).await?;
             docker_run.push(start.elapsed());
         }
     }

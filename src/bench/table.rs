@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::loops::LoopsBench;
 use super::parsers::{ParsersBench, Throughput};
-use super::sandbox::SandboxBench;
+use super::sandbox::{Figures, SandboxBench};
 use super::steps::StepsBench;
 use super::{Machine, Promise, Spread};
 use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET};
@@ -12,41 +12,49 @@ use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET};
 pub fn sandbox(bench: &SandboxBench) -> String {
     let mut text = String::new();
     head(&mut text, &bench.machine, &format!("engine {}, image {}", bench.engine, bench.image));
-    title(&mut text, "`true` in a running container", "median      p99 ms");
-    let calls = &bench.calls;
-    spread(&mut text, "greenroom", Some(calls.greenroom));
-    spread(&mut text, "resident sh", Some(calls.sh));
-    spread(&mut text, "exec API", Some(calls.exec_api));
-    spread(&mut text, "docker exec", calls.docker_exec);
-    title(&mut text, "start", "median      p99 ms");
-    spread(&mut text, "greenroom", Some(bench.starts.greenroom));
-    spread(&mut text, "docker run --rm", bench.starts.docker_run);
-    spread(&mut text, "greenroom, its end", Some(bench.starts.greenroom_stop));
-    let forks = &bench.forks;
-    title(&mut text, &format!("{} forks of {} files", forks.count, forks.files), "ms");
-    value(&mut text, "all of them running", Some(forks.running_ms));
-    let flood = &bench.flood;
-    title(&mut text, &format!("flood of {:.1} GB", flood.bytes as f64 / 1e9), "MB/s");
-    value(&mut text, "greenroom", Some(flood.greenroom_bytes_per_second / 1e6));
-    value(&mut text, "docker run | wc -c", flood.docker_run_bytes_per_second.map(|bytes| bytes / 1e6));
-    value(&mut text, "runner_rss, MiB", flood.runner_rss.map(|bytes| bytes as f64 / 1048576.0));
-    let parallel = &bench.parallel;
-    title(&mut text, &format!("{} sandboxes at once", parallel.asked), "");
-    line(
-        &mut text,
-        &format!(
-            "  {} up in {} s, gone in {} s, {} left behind",
-            parallel.up, parallel.seconds, parallel.seconds_to_stop, parallel.leftovers
-        ),
-    );
-    if let Some(failure) = &parallel.failure {
-        line(&mut text, &format!("  {RED}{failure}{RESET}"));
+    figures(&mut text, &bench.figures);
+    if let Some(runsc) = &bench.runsc {
+        line(&mut text, &format!("{BOLD}the same under runsc{RESET}"));
+        figures(&mut text, runsc);
     }
     promises(&mut text, &bench.promises);
     for (what, why) in &bench.not_measured {
         line(&mut text, &format!("{DIM}not measured: {what} ({why}){RESET}"));
     }
     text.trim_end().to_owned()
+}
+
+fn figures(text: &mut String, bench: &Figures) {
+    title(text, "`true` in a running container", "median      p99 ms");
+    let calls = &bench.calls;
+    spread(text, "greenroom", Some(calls.greenroom));
+    spread(text, "resident sh", Some(calls.sh));
+    spread(text, "exec API", Some(calls.exec_api));
+    spread(text, "docker exec", calls.docker_exec);
+    title(text, "start", "median      p99 ms");
+    spread(text, "greenroom", Some(bench.starts.greenroom));
+    spread(text, "docker run --rm", bench.starts.docker_run);
+    spread(text, "greenroom, its end", Some(bench.starts.greenroom_stop));
+    let forks = &bench.forks;
+    title(text, &format!("{} forks of {} files", forks.count, forks.files), "ms");
+    value(text, "all of them running", Some(forks.running_ms));
+    let flood = &bench.flood;
+    title(text, &format!("flood of {:.1} GB", flood.bytes as f64 / 1e9), "MB/s");
+    value(text, "greenroom", Some(flood.greenroom_bytes_per_second / 1e6));
+    value(text, "docker run | wc -c", flood.docker_run_bytes_per_second.map(|bytes| bytes / 1e6));
+    value(text, "runner_rss, MiB", flood.runner_rss.map(|bytes| bytes as f64 / 1048576.0));
+    let parallel = &bench.parallel;
+    title(text, &format!("{} sandboxes at once", parallel.asked), "");
+    line(
+        text,
+        &format!(
+            "  {} up in {} s, gone in {} s, {} left behind",
+            parallel.up, parallel.seconds, parallel.seconds_to_stop, parallel.leftovers
+        ),
+    );
+    if let Some(failure) = &parallel.failure {
+        line(text, &format!("  {RED}{failure}{RESET}"));
+    }
 }
 
 pub fn steps(bench: &StepsBench) -> String {

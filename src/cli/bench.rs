@@ -10,7 +10,7 @@ use super::interrupt::Interrupt;
 use super::{Context, Format, FormatArgs, engine, values};
 use crate::bench::endurance::simllm::{Persona, WriterPersona};
 use crate::bench::endurance::{self, Amount as Endurance, Faults};
-use crate::bench::sandbox::Amounts;
+use crate::bench::sandbox::{Amounts, Under};
 use crate::bench::steps::Amount;
 use crate::bench::{Machine, loops, mini_swe_agent, parsers, sandbox, steps, table};
 use crate::error::{Error, ExitCode, Result};
@@ -19,7 +19,7 @@ use crate::output;
 use crate::output::human::Progress;
 use crate::output::human::style::{DIM, RESET};
 use crate::output::jsonl::RunResult;
-use crate::sandbox::SandboxSpec;
+use crate::sandbox::{Confinement, SandboxSpec};
 
 /// Measure on this machine, beside the alternatives found here
 #[derive(Debug, Args)]
@@ -242,10 +242,21 @@ async fn measure_sandbox(args: SandboxArgs, context: &mut Context) -> Result<Exi
     let connected = args.confine.apply(interrupt.or_stop(engine::connect()).await?)?;
     let image = interrupt.or_stop(connected.prepare(&args.image, &mut context.printer)).await?;
     let launcher = connected.launcher(&state).await;
+    let runtime = args.confine.runtime.as_deref();
+    // What it cannot enforce matters to nobody who runs `true`.
+    let beside = match runtime.is_none() && connected.facts().runtimes.iter().any(|known| known == sandbox::BESIDE) {
+        true => {
+            let runsc = engine::connect().await?.confined(Some(sandbox::BESIDE.into()), Confinement::ALL.into())?;
+            Some(runsc.docker_launcher(&state))
+        }
+        false => None,
+    };
     let bench = {
         let progress = Mutex::new((Progress::new(&context.printer), &mut context.printer));
         let tell = |line: &str| engine::tell(&progress, line);
-        let work = sandbox::measure(launcher.as_ref(), connected.facts(), image, amounts, &tell);
+        let under = Under { launcher: launcher.as_ref(), runtime };
+        let beside = beside.as_ref().map(|launcher| Under { launcher, runtime: Some(sandbox::BESIDE) });
+        let work = sandbox::measure(under, beside, connected.facts(), image, amounts, &tell);
         interrupt.or_stop(work).await?
     };
     match args.format.format() {
