@@ -12,6 +12,7 @@ const FILES_MAX: usize = 200;
 const HYPOTHESES_MAX: usize = 60;
 const VERDICTS_MAX: usize = 40;
 const LINE_CHARS_MAX: usize = 200;
+const NEWEST_LINES: usize = 4;
 /// Of the newest failing evidence; both ends where it is longer.
 const EVIDENCE_BYTES_MAX: usize = 12_000;
 
@@ -19,6 +20,8 @@ const EVIDENCE_BYTES_MAX: usize = 12_000;
 pub struct Notebook {
     /// The newest distinct commands, oldest first.
     pub commands: VecDeque<CommandNote>,
+    /// The last lines of what the newest one said.
+    pub newest_lines: Vec<String>,
     pub evidence: Option<Evidence>,
     /// Files that calls named, with the step that last wrote or read them.
     pub files: BTreeMap<String, FileNote>,
@@ -76,6 +79,9 @@ impl Notebook {
             let command = line(command);
             self.commands.retain(|known| known.command != command);
             self.commands.push_back(CommandNote { step, command, worked, result: line(&result.content) });
+            let lines = result.content.lines().rev().filter(|line| !line.trim().is_empty());
+            self.newest_lines = lines.take(NEWEST_LINES).map(line).collect();
+            self.newest_lines.reverse();
             if self.commands.len() > COMMANDS_MAX {
                 self.commands.pop_front();
             }

@@ -331,7 +331,7 @@ impl RunState {
                     cost_usd: *cost_usd_max,
                 });
                 self.estimated = *estimated_input_tokens;
-                self.window.requested(*estimated_input_tokens);
+                self.window.requested(*estimated_input_tokens, Room::of(&self.limits, self.shrinks));
                 self.phase = Phase::ModelAsked;
             }
             Event::ModelResponded { response, cost_usd, elapsed_ms, .. } => {

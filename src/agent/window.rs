@@ -13,12 +13,16 @@ const MARKS: [Mark; 3] = [Mark::Percent(20), Mark::Percent(45), Mark::Percent(70
 const LAST_MARK: Mark = Mark::Percent(85);
 pub const MARKS_MAX: usize = 8;
 const REBUILD_PERCENT: u64 = 95;
-/// The most a rebuilt window holds.
-const REBUILT_TOKENS_MAX: u64 = 65_000;
-/// Of a usable window that is small.
-const REBUILT_PERCENT: u64 = 60;
+/// The most a rebuilt window holds, system text and tools included.
+pub const REBUILT_TOKENS_MAX: u64 = 65_000;
+/// Of what a small one leaves beside system text and tools.
+pub const REBUILT_PERCENT: u64 = 60;
 /// Of a rebuilt window: recent turns with their results.
 const RECENT_PERCENT: u64 = 35;
+/// Of a request: those turns, where fewer would leave out what the newest command said.
+const RECENT_PERCENT_MAX: u64 = 25;
+/// Calls that look up what is on record, or put something there: they can be made again.
+const LOOK_UPS: [&str; 6] = ["recall", "read_file", "list_files", "search", "plan", "hypothesis"];
 /// Of the whole window: the answer.
 const ANSWER_PERCENT: u64 = 25;
 const ANSWER_TOKENS_MAX: u64 = 8_192;
@@ -39,6 +43,12 @@ pub struct Window {
     fixed: u64,
     /// What the provider counted of the last request for every thousand tokens estimated; 0 before it ever said.
     counted_per_mille: u64,
+    /// The same when the window began: its first message is laid out by it and stays as it is.
+    laid_out_per_mille: u64,
+    /// Estimated: turns that a rebuild kept.
+    pub kept: u64,
+    /// It began anew, and no request has been made of it yet.
+    is_fresh: bool,
     /// Passed since the last rebuild.
     marks: usize,
     /// Messages of the window that the writer of notes has been shown.
@@ -65,9 +75,9 @@ pub struct Room {
     pub answer: u64,
     /// Everything sent, system text and tools included.
     pub request: u64,
-    /// A rebuilt window: opening and recent turns.
-    pub rebuilt: u64,
+    /// Of a rebuilt window: recent turns, and the most of them where the newest command would not be among them.
     pub recent: u64,
+    recent_max: u64,
     /// Where checkpoints are due, in tokens, lowest first.
     marks: [u64; MARKS_MAX + 1],
 }
@@ -88,7 +98,8 @@ impl Room {
             };
         }
         marks.sort_unstable();
-        Room { answer, request, rebuilt, recent: rebuilt * RECENT_PERCENT / 100, marks }
+        let (recent, recent_max) = (rebuilt * RECENT_PERCENT / 100, request * RECENT_PERCENT_MAX / 100);
+        Room { answer, request, recent, recent_max, marks }
     }
 }
 
@@ -118,8 +129,17 @@ impl Window {
         (tokens * 1000).checked_div(self.counted_per_mille).unwrap_or(tokens)
     }
 
-    pub(super) fn requested(&mut self, estimated: u64) {
+    /// The same by what was known when the window began.
+    pub fn laid_out(&self, tokens: u64) -> u64 {
+        (tokens * 1000).checked_div(self.laid_out_per_mille).unwrap_or(tokens)
+    }
+
+    pub(super) fn requested(&mut self, estimated: u64, room: Room) {
         self.fixed = estimated.saturating_sub(self.tokens);
+        if std::mem::take(&mut self.is_fresh) {
+            // What it began with is in the checkpoint that it began with.
+            self.marks = self.passed(room);
+        }
     }
 
     /// Learns what an estimate is worth: at once where it was too low, carefully where it was too high.
@@ -150,22 +170,23 @@ impl Window {
         self.noted = messages;
     }
 
-    /// How many messages leave at a rebuild: all but the newest whole turns that fit into `room.recent`. Where a fresh
-    /// window was wanted, all.
+    /// How many messages leave at a rebuild: all but the newest whole turns that fit into `room.recent`, and a few more
+    /// where these only looked things up. Where a fresh window was wanted, all.
     pub fn leaving(&self, transcript: &[Message], room: Room) -> usize {
         if self.wanted.is_some() {
             return transcript.len();
         }
-        let tokens_max = self.estimated(room.recent);
-        let (mut keep, mut tokens) = (0, 0);
+        let (tokens_max, stretched) = (self.estimated(room.recent), self.estimated(room.recent_max));
+        let (mut keep, mut tokens, mut has_done) = (0, 0, false);
         // Turns end with the user's half: results or a word of the runner.
         for (at, message) in transcript.iter().enumerate().rev() {
             tokens += tokens_of(message);
-            if tokens > tokens_max {
+            if tokens > tokens_max && (has_done || tokens > stretched) {
                 break;
             }
             if message.role == Role::Assistant {
                 keep = transcript.len() - at;
+                has_done |= message.content.iter().any(does_something);
             }
         }
         transcript.len() - keep
@@ -175,12 +196,19 @@ impl Window {
     pub(super) fn rebuilt(&mut self, transcript: &[Message], dropped: usize) {
         self.noted = self.noted.saturating_sub(dropped);
         self.tokens = transcript.iter().map(tokens_of).sum();
+        self.kept = self.tokens;
+        self.laid_out_per_mille = self.counted_per_mille;
+        self.is_fresh = true;
         self.opened_with = self.newest.clone();
         self.marks = 0;
         self.fixed = 0;
         self.rebuilds += 1;
         self.wanted = None;
     }
+}
+
+fn does_something(block: &Block) -> bool {
+    matches!(block, Block::ToolUse(call) if !LOOK_UPS.contains(&call.name.as_str()))
 }
 
 pub fn tokens_of_text(text: &str) -> u64 {
@@ -280,6 +308,30 @@ mod tests {
     }
 
     #[test]
+    fn what_the_newest_command_said_stays_though_look_ups_came_after_it() {
+        let mut transcript = turns(10, 900);
+        for (name, at) in [("recall", 14), ("plan", 16), ("recall", 18)] {
+            let call = ToolUse { id: "r".into(), name: name.into(), input: serde_json::json!({"query": "x"}) };
+            transcript[at].content = vec![Block::ToolUse(call)];
+        }
+        let window = Window::default();
+        let leaving =
+            |recent, recent_max| 20 - window.leaving(&transcript, Room { recent, recent_max, ..room(100_000) });
+        assert_eq!((leaving(700, 5_000), leaving(700, 900), leaving(2_000, 5_000)), (8, 4, 12));
+    }
+
+    #[test]
+    fn a_rebuilt_window_needs_no_checkpoint_of_what_it_began_with() {
+        let room = room(8_000);
+        let mut window = Window { newest: Some(Arc::new(checkpoint(7))), ..Window::default() };
+        window.rebuilt(&turns(2, 900), 8);
+        window.requested(4_300, room);
+        assert_eq!(window.due(room, 8), None);
+        window.tokens += 1_000;
+        assert_eq!(window.due(room, 9), Some(Due::Checkpoint));
+    }
+
+    #[test]
     fn a_provider_that_counts_more_than_estimated_is_believed_at_once() {
         let mut window = Window::default();
         assert_eq!(window.counted(1_000), 1_000);
@@ -294,7 +346,7 @@ mod tests {
     #[test]
     fn a_small_window_leaves_room_for_an_answer() {
         let room = room(8_000);
-        assert_eq!((room.answer, room.request, room.rebuilt, room.recent), (2_000, 6_000, 3_600, 1_260));
+        assert_eq!((room.answer, room.request, room.recent), (2_000, 6_000, 1_260));
         let half = Room::of(&Limits { context_tokens_max: 8_000, ..Limits::default() }, 1);
         assert_eq!(half.request, 3_000);
     }

@@ -1,7 +1,7 @@
 //! Keeps a request within its tokens: what can be fetched again leaves first, oldest before newest.
 
 use crate::agent::window::{tokens_of, tokens_of_text};
-use crate::message::{Block, Message, ModelRequest};
+use crate::message::{Block, Message, ModelRequest, ToolSpec};
 
 /// A tool result this short stays: the note in its place would not be shorter.
 const WORTH_CUTTING_BYTES: usize = 200;
@@ -12,9 +12,15 @@ const ITEMS_MAX: usize = 20;
 
 /// Tokens that a request will be charged for, roughly and not too low.
 pub fn estimated_tokens(request: &ModelRequest) -> u64 {
-    tokens_of_text(&request.system)
-        + request.tools.iter().map(|tool| tokens_of_text(&tool.input_schema.to_string())).sum::<u64>()
-        + request.messages.iter().map(tokens_of).sum::<u64>()
+    overhead(&request.system, &request.tools) + request.messages.iter().map(tokens_of).sum::<u64>()
+}
+
+/// What stands in each request before the first message.
+pub(super) fn overhead(system: &str, tools: &[ToolSpec]) -> u64 {
+    let of_tool = |tool: &ToolSpec| {
+        tokens_of_text(tool.name) + tokens_of_text(tool.description) + tokens_of_text(&tool.input_schema.to_string())
+    };
+    tokens_of_text(system) + tools.iter().map(of_tool).sum::<u64>()
 }
 
 /// Shortens until it fits: old tool results, then old turns, then recent tool results and turns, at last what was said

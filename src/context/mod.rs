@@ -9,7 +9,7 @@ pub mod writer;
 use std::fmt::Write;
 
 use crate::agent::RunState;
-use crate::agent::window::{Room, tokens_of_text};
+use crate::agent::window::{REBUILT_PERCENT, REBUILT_TOKENS_MAX, Room, tokens_of_text};
 use crate::checkpoint::{CHECKPOINT_SCHEMA, Checkpoint, WriterOutcome};
 use crate::event::Background;
 use crate::feedback::{self, Delta};
@@ -20,6 +20,10 @@ pub use budget::estimated_tokens;
 
 /// Of a request: its first message.
 const OPENING_PERCENT: u64 = 62;
+/// The least of it, whatever turns a rebuilt window keeps.
+const OPENING_PERCENT_MIN: u64 = 20;
+/// The most, where a provider turned out to count more than was thought when the window began.
+const OPENING_PERCENT_MAX: u64 = 80;
 /// Of that: what the repository says of itself, and what earlier runs noted.
 const BACKGROUND_PERCENT: u64 = 15;
 /// Of it: the task's own words. What is cut off, `recall` finds.
@@ -31,10 +35,10 @@ const SYSTEM: &str = include_str!("prompts/system.md");
 /// provider found it too long.
 pub fn build(state: &RunState, tools: Vec<ToolSpec>) -> ModelRequest {
     let room = Room::of(&state.limits, state.shrinks);
-    let fixed =
-        tokens_of_text(SYSTEM) + tools.iter().map(|tool| tokens_of_text(&tool.input_schema.to_string())).sum::<u64>();
-    let tokens_max = state.window.estimated(room.request).saturating_sub(fixed);
-    let mut opening = Message::user(opening(state, room, tokens_max * OPENING_PERCENT / 100));
+    let overhead = budget::overhead(SYSTEM, &tools);
+    let tokens_max = state.window.estimated(room.request).saturating_sub(overhead);
+    let opening_max = opening_tokens(state, room, overhead).min(tokens_max * OPENING_PERCENT_MAX / 100);
+    let mut opening = Message::user(opening(state, opening_max));
     let mut turns = state.transcript.iter();
     // Said before the first answer: providers want the roles to take turns.
     while turns.as_slice().first().is_some_and(|message| message.role == Role::User) {
@@ -69,8 +73,21 @@ pub fn checkpoint(state: &RunState) -> Checkpoint {
     }
 }
 
+/// What the first message may take. The same all through a window, whatever is learned of the provider's counting
+/// meanwhile: a message that changes is cached by nobody.
+fn opening_tokens(state: &RunState, room: Room, overhead: u64) -> u64 {
+    let window = &state.window;
+    let usable = window.laid_out(room.request).saturating_sub(overhead);
+    if window.opened_with.is_none() {
+        return usable * OPENING_PERCENT / 100;
+    }
+    let most = window.laid_out(REBUILT_TOKENS_MAX).saturating_sub(overhead);
+    let rebuilt = (usable * REBUILT_PERCENT / 100).min(most);
+    rebuilt.saturating_sub(window.kept).max(usable * OPENING_PERCENT_MIN / 100)
+}
+
 /// The first message of every request: task and checks, then the baseline or, in a rebuilt window, the checkpoint.
-fn opening(state: &RunState, room: Room, tokens_max: u64) -> String {
+fn opening(state: &RunState, tokens_max: u64) -> String {
     let mut text = String::new();
     match &state.task.instruction {
         Some(words) => drop(writeln!(
@@ -92,8 +109,7 @@ fn opening(state: &RunState, room: Room, tokens_max: u64) -> String {
     }
     text.push_str(&background(&state.background, tokens_max * BACKGROUND_PERCENT / 100));
     if let Some(checkpoint) = &state.window.opened_with {
-        let rebuilt = state.window.estimated(room.rebuilt.saturating_sub(room.recent));
-        let left = rebuilt.min(tokens_max).saturating_sub(tokens_of_text(&text));
+        let left = tokens_max.saturating_sub(tokens_of_text(&text));
         text.push('\n');
         text.push_str(&checkpoint::render(checkpoint, left));
     } else if let Some(baseline) = &state.baseline {

@@ -6,7 +6,7 @@ use super::{build, checkpoint, estimated_tokens};
 use crate::agent::{RunState, Step};
 use crate::event::{Event, Limits, ToolOutcome};
 use crate::id::{BlobId, RunId};
-use crate::message::{Block, ModelRequest, ModelResponse, StopReason, ToolUse, Usage};
+use crate::message::{Block, ModelRequest, ModelResponse, StopReason, ToolSpec, ToolUse, Usage};
 use crate::task::{Check, CheckResult, Outcome, Task};
 
 const TASK: &str = "Find out why the totals differ. Never touch the file ledger.lock.";
@@ -62,6 +62,10 @@ fn red() -> CheckResult {
 
 /// Does what the state asks for until the next request, and gives it.
 fn request(state: &mut RunState) -> ModelRequest {
+    request_with(state, vec![])
+}
+
+fn request_with(state: &mut RunState, tools: Vec<ToolSpec>) -> ModelRequest {
     loop {
         match state.next() {
             Step::WriteCheckpoint => {
@@ -73,7 +77,7 @@ fn request(state: &mut RunState) -> ModelRequest {
                 state.apply(&Event::WindowRebuilt { version, reason, dropped_messages: dropped_messages as u64 });
             }
             Step::CallModel { turn } => {
-                let request = build(state, vec![]);
+                let request = build(state, tools);
                 let estimated_input_tokens = estimated_tokens(&request);
                 let output_tokens_max = request.output_tokens_max;
                 let cost_usd_max = None;
@@ -86,9 +90,13 @@ fn request(state: &mut RunState) -> ModelRequest {
 }
 
 fn step(state: &mut RunState, call: ToolUse, result: ToolOutcome) {
+    answer(state, call, result, Usage::default());
+}
+
+fn answer(state: &mut RunState, call: ToolUse, result: ToolOutcome, usage: Usage) {
     let turn = state.turns;
     let content = vec![Block::Text { text: format!("now step {}", state.steps) }, Block::ToolUse(call)];
-    let response = ModelResponse { content, stop_reason: StopReason::ToolUse, usage: Usage::default() };
+    let response = ModelResponse { content, stop_reason: StopReason::ToolUse, usage };
     state.apply(&Event::ModelResponded { turn, response, cost_usd: None, elapsed_ms: 1 });
     let Step::CallTool { token, call } = state.next() else { panic!("{:?}", state.next()) };
     state.apply(&Event::ToolCallStarted { token, call });
@@ -171,6 +179,59 @@ fn calls_and_their_results_stay_together() {
         assert!(open.is_empty(), "step {n}");
         step(&mut state, bash(n), seen(n));
     }
+}
+
+/// Tools whose descriptions take a good part of a small window.
+fn many_tools() -> Vec<ToolSpec> {
+    let tool =
+        |name| ToolSpec { name, description: WORDS, input_schema: json!({"type": "object", "description": WORDS}) };
+    vec![tool("bash"), tool("recall"), tool("run_checks"), tool("submit")]
+}
+const WORDS: &str = "One of several sentences that say at some length what a tool is for, when it is better left alone, \
+                     what it costs, how large its answer may get and where the rest of it can be had, so that whoever \
+                     calls it knows all of that before the first call and need not find it out by trying, which would \
+                     take longer than reading this. It is as long as this for a reason: it stands in each request.";
+
+#[test]
+fn the_newest_command_is_in_every_request_though_the_window_is_small_and_look_ups_fill_it() {
+    let mut state = begun(8_192);
+    let mut before = String::new();
+    for n in 0..400 {
+        let request = request_with(&mut state, many_tools());
+        assert!(text(&request).contains(&before), "turn {n}: {}", text(&request));
+        let usage = Usage { input_tokens: Some(estimated_tokens(&request) * 6 / 5), ..Usage::default() };
+        match n % 3 {
+            0 => {
+                before = format!("go on at {n}");
+                answer(&mut state, bash(n), ToolOutcome::told(format!("{}{before}\n", seen(n % 4).content)), usage);
+            }
+            _ => {
+                let recall = ToolUse { id: format!("r{n}"), name: "recall".into(), input: json!({"query": n}) };
+                answer(&mut state, recall, ToolOutcome::told("a record of the run, found again\n".repeat(40)), usage);
+            }
+        }
+    }
+    assert!(state.window.rebuilds > 20, "{}", state.window.rebuilds);
+    // A window that begins nearly full is rebuilt at each turn.
+    assert!(state.window.rebuilds < 130, "{}", state.window.rebuilds);
+}
+
+#[test]
+fn the_first_message_stays_as_it_is_until_the_next_rebuild() {
+    let mut state = begun(8_192);
+    let mut first = (0, String::new());
+    for n in 0..300 {
+        let request = request(&mut state);
+        let opening = text(&ModelRequest { messages: request.messages[..1].to_vec(), ..request.clone() });
+        if first.0 == state.window.rebuilds && n > 0 {
+            assert_eq!(opening, first.1, "turn {n}");
+        }
+        first = (state.window.rebuilds, opening);
+        // A provider whose counting is never quite the same.
+        let counted = estimated_tokens(&request) * (90 + n * 7 % 20) / 100;
+        answer(&mut state, bash(n), seen(n), Usage { input_tokens: Some(counted), ..Usage::default() });
+    }
+    assert!(state.window.rebuilds > 5);
 }
 
 #[test]

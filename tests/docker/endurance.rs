@@ -10,7 +10,7 @@ use super::House;
 #[test]
 fn a_short_walk_keeps_the_thread_through_kills_faults_and_rebuilds() {
     let Some(house) = House::open() else { return };
-    let args = ["bench", "endurance", "--steps", "40", "--window", "8k", "--faults", "everything"];
+    let args = ["bench", "endurance", "--steps", "60", "--window", "8k", "--faults", "everything"];
     let finished = house.environment.greenroom(&[&args[..], &["--kill-every", "30", "--json"]].concat());
     let last = finished.lines().pop().unwrap_or_else(|| panic!("{finished}"));
     assert_eq!(last["note"], "simulated model: what is measured is the harness, not a model's work", "{finished}");

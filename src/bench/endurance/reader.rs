@@ -123,6 +123,12 @@ impl<'a> Request<'a> {
         self.lines.iter().any(|line| line.source != Source::Assistant && line.text.contains(words))
     }
 
+    /// The last thing that was said is that it is not where it thought.
+    pub(super) fn is_lost(&self) -> bool {
+        let said = self.lines.iter().rev().find(|line| line.source == Source::Tool && !line.text.trim().is_empty());
+        said.is_some_and(|line| line.text.contains(": not now; step "))
+    }
+
     /// The newest `step N: NAME is X` that is noticed; rumours do not count.
     pub(super) fn told(&self, name: &str, eye: Eye) -> Option<Told<'a>> {
         let lines = self.lines.iter().filter(|line| line.source != Source::Assistant && line.text.contains(name));
@@ -176,7 +182,8 @@ pub(super) struct Next<'a> {
 
 impl<'a> Next<'a> {
     fn parse(line: &'a str) -> Option<Self> {
-        let rest = line.strip_prefix("next: step ")?;
+        // Also where a checkpoint quotes it.
+        let rest = line.trim_start_matches("> ").strip_prefix("next: step ")?;
         let (step, rest) = rest.split_once(" takes H(")?;
         let (value, fact) = rest.trim_end().strip_suffix(')')?.split_once(", ")?;
         Some(Next { step: step.parse().ok()?, value, fact })
@@ -243,6 +250,13 @@ mod tests {
         assert_eq!(request.told("F00001r1", ALL), Some(Told { step: 4, value: "bb22", source: Source::Recall }));
         assert_eq!(request.told("F00001r2", ALL), None);
         assert!(request.offers("recall") && request.has_asked("{}"));
+    }
+
+    #[test]
+    fn whoever_is_told_that_it_is_not_the_time_is_lost_until_it_looks() {
+        let told = |text: &str| body(json!([{"role": "tool", "content": text}]));
+        assert!(Request::read(&told("exit code 0\nstep 1: not now; step 28 is next\n")).is_lost());
+        assert!(!Request::read(&told("step 1: not now; step 28 is next\nnext: step 28 takes H(V1, F1)\n")).is_lost());
     }
 
     #[test]

@@ -101,7 +101,8 @@ impl Mind {
                 why: Why::Submit { early: false },
             };
         }
-        let Some(next) = request.next() else { return bash("Where am I?", "sh chain.sh status", Why::Look) };
+        let next = request.next().filter(|_| !request.is_lost());
+        let Some(next) = next else { return bash("Where am I?", "sh chain.sh status", Why::Look) };
         let early = [self.steps / 3, 2 * self.steps / 3].contains(&next.step) && self.submits_early;
         if early && !request.says("Not accepted") {
             let call = ("submit", Arguments::Json(json!({"summary": "this should do"})));
@@ -223,7 +224,8 @@ impl Mind {
                 for line in facts {
                     if !dice.chance(share) {
                         let of = if line.text.contains("TAG is now") { &mut decisions } else { &mut notes };
-                        of.push(line.text.trim_start_matches(['>', '-', ' ']).to_owned());
+                        let at = line.text.find("step ").unwrap_or_default();
+                        of.push(line.text[at..].to_owned());
                     }
                 }
                 let newest = |mut lines: Vec<String>, most: usize| lines.split_off(lines.len().saturating_sub(most));

@@ -97,6 +97,12 @@ fn current_work(state: &RunState) -> String {
         let how = if note.worked { "worked" } else { "failed" };
         let _ = writeln!(text, "- step {}: `{}` {how}: {}", note.step + 1, note.command, note.result);
     }
+    if !state.notebook.newest_lines.is_empty() {
+        text.push_str("The last lines of the newest of them:\n");
+        for line in &state.notebook.newest_lines {
+            let _ = writeln!(text, "> {line}");
+        }
+    }
     text
 }
 

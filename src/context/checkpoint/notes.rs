@@ -55,8 +55,9 @@ pub fn amended(before: &Notes, answer: &str, source: &str, version: u32) -> (Not
         .chain(of(NoteKind::Lesson, answer.lessons))
         .chain(of(NoteKind::Open, answer.notes));
     for (number, (kind, text)) in said.enumerate() {
-        let text = bounded(&text, NOTE_CHARS_MAX);
-        if text.is_empty() || notes.items.iter().any(|note| note.kind == kind && note.text == text) {
+        let text = own_words(&bounded(&text, NOTE_CHARS_MAX)).to_owned();
+        // Said before, whatever it was called then: nothing is learned, and a search would find it over and over.
+        if text.is_empty() || notes.items.iter().any(|note| own_words(&note.text) == text) {
             continue;
         }
         if number >= ANSWER_NOTES_MAX || unsupported(&text, source).is_some() {
@@ -81,6 +82,20 @@ fn parse(answer: &str) -> Result<Answer, String> {
     serde_json::from_str(object).map_err(|error| format!("the answer does not fit the schema: {error}"))
 }
 
+/// Without the marks under which the writer was shown it: `> n3: `.
+fn own_words(mut text: &str) -> &str {
+    loop {
+        text = text.trim_start_matches(['>', '-', ' ']);
+        let Some((id, rest)) = text.split_once(": ") else { return text };
+        let is_id =
+            id.starts_with(['d', 'l', 'n']) && id.len() > 1 && id[1..].bytes().all(|byte| byte.is_ascii_digit());
+        match is_id {
+            true => text = rest,
+            false => return text,
+        }
+    }
+}
+
 /// One line without control characters, cut to length.
 fn bounded(text: &str, chars_max: usize) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -100,6 +115,16 @@ mod tests {
         let (first, _) = amended(&Notes::default(), r#"{"decisions": ["keep the parser"]}"#, "", 1);
         let (second, outcome) = amended(&first, "```json\n{\"lessons\": [\"the cache lies\"]}\n```", "", 2);
         assert_eq!(texts(&second), [("d1", "keep the parser"), ("l2", "the cache lies")]);
+        assert_eq!(outcome, WriterOutcome::Wrote { added: 1, superseded: 0, dropped: 0 });
+    }
+
+    #[test]
+    fn a_note_that_is_copied_from_those_before_is_no_new_one() {
+        let (first, _) = amended(&Notes::default(), r#"{"notes": ["step 9: the port is 84"]}"#, "84 9", 1);
+        let copies = r#"{"notes": ["n1: step 9: the port is 84", "> n1: n1: step 9: the port is 84"],
+            "decisions": ["- step 9: the port is 84"], "lessons": ["n1: another port is open"]}"#;
+        let (second, outcome) = amended(&first, copies, "84 9", 2);
+        assert_eq!(texts(&second), [("n1", "step 9: the port is 84"), ("l2", "another port is open")]);
         assert_eq!(outcome, WriterOutcome::Wrote { added: 1, superseded: 0, dropped: 0 });
     }
 
