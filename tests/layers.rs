@@ -40,8 +40,8 @@ fn layer(file: &str) -> Layer {
         ]
         | ["snapshot", "mod" | "seen"] => Layer::Vocabulary,
         ["model" | "sandbox" | "store", "mod"] => Layer::Seam,
-        ["agent", "history" | "limits" | "notebook" | "progress" | "window"]
-        | ["agent", "state", ..]
+        ["agent", "history" | "limits" | "notebook" | "window"]
+        | ["agent", "progress" | "state", ..]
         | ["context" | "feedback", ..] => Layer::Decider,
         ["model" | "sandbox" | "store" | "snapshot" | "complexity", ..] => Layer::Adapter,
         ["agent" | "tools" | "verify", ..] => Layer::Tool,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::event::ToolOutcome;
-use crate::ledger::{PlanItem, Verdict};
+use crate::ledger::{HypothesisNote, PlanItem, Verdict};
 use crate::message::ToolUse;
 
 const COMMANDS_MAX: usize = 24;
@@ -123,7 +123,6 @@ impl Notebook {
         verdict: Verdict,
     ) -> Result<&Hypothesis, String> {
         let (statement, evidence) = (line(statement), line(evidence));
-        let key = |text: &str| text.to_lowercase().split(|c: char| !c.is_alphanumeric()).collect::<String>();
         let known = self.hypotheses.iter().position(|known| key(&known.statement) == key(&statement));
         let at = match known {
             Some(at) => {
@@ -156,12 +155,23 @@ impl Notebook {
         Ok(&self.hypotheses[at])
     }
 
+    /// Whether what was just noted refutes a guess for another time.
+    pub(super) fn refutes_again(&self, note: &HypothesisNote) -> bool {
+        let known = self.hypotheses.iter().find(|known| key(&known.statement) == key(&line(&note.statement)));
+        note.verdict == Verdict::Refuted && known.is_some_and(|known| known.refuted > 1)
+    }
+
     pub(super) fn verdict(&mut self, text: &str) {
         self.verdicts.push_back(line(text));
         if self.verdicts.len() > VERDICTS_MAX {
             self.verdicts.pop_front();
         }
     }
+}
+
+/// The same statement, whatever its case and signs.
+fn key(text: &str) -> String {
+    text.to_lowercase().split(|c: char| !c.is_alphanumeric()).collect()
 }
 
 /// The first line with something in it, cut to length.
@@ -217,6 +227,14 @@ mod tests {
         let again =
             notebook.hypothesis(4, "The cache is stale", "the log shows a hit", Verdict::Open).expect("evidence");
         assert_eq!((again.id, again.refuted), (1, 1));
+        let note = HypothesisNote {
+            statement: "The cache is stale!".into(),
+            evidence: "the hit is another one's".into(),
+            verdict: Verdict::Refuted,
+        };
+        assert!(!notebook.refutes_again(&note));
+        notebook.hypothesis(5, &note.statement, &note.evidence, note.verdict).expect("known");
+        assert!(notebook.refutes_again(&note));
     }
 
     #[test]

@@ -120,8 +120,6 @@ pub struct RunState {
     silent_turns: u32,
     /// Tokens of the last request.
     estimated: u64,
-    /// Names the tree where no snapshot does.
-    edits: u64,
     /// Of the runner, for the end of the turn.
     remarks: Vec<String>,
     /// It was told that it stands still.
@@ -258,7 +256,6 @@ impl RunState {
             idle_turns: 0,
             silent_turns: 0,
             estimated: 0,
-            edits: 0,
             remarks: Vec::new(),
             stuck: false,
             harvest: VecDeque::new(),
@@ -536,8 +533,10 @@ impl RunState {
         }
         let failing = result.checks.as_ref().filter(|checks| checks.iter().any(|check| !check.passed()));
         let failures = failing.map(|checks| feedback::fingerprint(checks.iter().map(|check| &check.report)));
-        let tree = self.tree_after(call, result);
-        match self.progress.observe(Observed { call, result: &result.content, tree, wrote, failures }) {
+        let wrote_by_name = result.may_write && result.outcome.is_none() && !result.is_error;
+        let refuted_again = result.hypothesis.as_ref().is_some_and(|note| self.notebook.refutes_again(note));
+        let content = &result.content;
+        match self.progress.observe(Observed { call, result: content, wrote_by_name, wrote, failures, refuted_again }) {
             Standing::Moving => None,
             Standing::Tell(remark) => {
                 self.stuck = true;
@@ -552,14 +551,6 @@ impl RunState {
             }
             Standing::Stop(reason) => Some(format!("no progress: {reason}")),
         }
-    }
-
-    /// Files that were written by name change the tree; what a command did to it is in what it and the next one print.
-    fn tree_after(&mut self, call: &ToolUse, result: &ToolOutcome) -> u64 {
-        if result.may_write && result.outcome.is_none() && !result.is_error {
-            self.edits = feedback::name_of(&(self.edits, call.input.to_string()));
-        }
-        self.edits
     }
 
     fn note_checks(&mut self, checks: &[CheckResult]) {

@@ -109,13 +109,14 @@ pub fn parsers(bench: &ParsersBench) -> String {
 
 pub fn loops(bench: &LoopsBench) -> String {
     let mut text = String::new();
-    let LoopsBench { note, seed, working_traces, working_steps, false_stops, false_tells_per_1000_steps, .. } = bench;
+    let LoopsBench { note, seed, working_traces, working_steps, false_stops, .. } = bench;
+    let (fresh, tells) = (bench.false_fresh_windows_per_1000_steps, bench.false_tells_per_1000_steps);
     line(&mut text, &format!("{DIM}{note}; seed {seed}, {working_traces} traces of each kind{RESET}"));
     title(&mut text, "runs that get on", "");
     line(
         &mut text,
         &format!(
-            "  {working_steps} steps, {false_stops} runs ended, {false_tells_per_1000_steps} remarks per 1,000 steps"
+            "  {working_steps} steps, {false_stops} runs ended; per 1,000 steps {tells} remarks, {fresh} fresh windows"
         ),
     );
     title(&mut text, "runs that go round in circles", "   found   ended  delay");

@@ -20,7 +20,7 @@ fn parsers_are_measured_over_two_logs() {
 #[test]
 fn loops_are_told_from_work() {
     let environment = TestEnvironment::new();
-    let finished = environment.greenroom(&["bench", "loops", "--traces", "45", "--json"]);
+    let finished = environment.greenroom(&["bench", "loops", "--traces", "64", "--json"]);
     assert_eq!(finished.code, 0, "{finished}");
     let last = finished.lines().pop().expect("a last line");
     assert_eq!(
@@ -28,7 +28,7 @@ fn loops_are_told_from_work() {
         (&"loops".into(), &0.into(), &"made traces, no model".into())
     );
     let shapes = last["shapes"].as_array().expect("shapes");
-    assert!(shapes.len() == 9 && shapes.iter().all(|shape| shape["found"] == shape["traces"]), "{last}");
+    assert!(shapes.len() == 16 && shapes.iter().all(|shape| shape["found"] == shape["traces"]), "{last}");
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! Random numbers that are the same for the same seed on every machine.
 
 #[derive(Debug, Clone)]
-pub(super) struct Dice(u64);
+pub(in crate::bench) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::bench) fn new(seed: u64) -> Self {
         Dice(seed)
     }
 
     /// Of things that have no order of their own: the same parts, the same dice.
-    pub(super) fn of(seed: u64, parts: &[&str]) -> Self {
+    pub(in crate::bench) fn of(seed: u64, parts: &[&str]) -> Self {
         let hash = blake3::hash(parts.join("\u{0}").as_bytes());
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&hash.as_bytes()[..8]);
@@ -25,16 +25,16 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(in crate::bench) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 
     /// From 0 up to 1.
-    pub(super) fn fraction(&mut self) -> f64 {
+    pub(in crate::bench) fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    pub(super) fn chance(&mut self, share: f64) -> bool {
+    pub(in crate::bench) fn chance(&mut self, share: f64) -> bool {
         self.fraction() < share
     }
 }

@@ -6,7 +6,7 @@
 
 pub mod chain;
 mod controls;
-mod dice;
+pub(super) mod dice;
 pub mod faults;
 mod measure;
 mod observer;
