@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::cli::values;
 use crate::error::{Error, Result};
 use crate::event::{Limits, Mark};
+use crate::model::catalog::Row;
 use crate::sandbox::ResourceLimits;
 use crate::sandbox::proxy::Entry;
 use crate::score::StyleRules;
@@ -62,6 +63,9 @@ pub struct FileConfig {
     pub writer_model: Option<String>,
     pub context_tokens: Option<u64>,
     pub checkpoint_at: Option<TypedMarks>,
+    /// Windows and prices of models, in the form of the catalogue.
+    #[serde(default)]
+    pub models: Vec<Row>,
     /// What every command in a sandbox gets as environment, beside the image's own.
     #[serde(default)]
     pub env: BTreeMap<String, String>,

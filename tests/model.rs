@@ -26,7 +26,7 @@ fn options() -> ModelOptions {
     http.deadlines.total = Duration::from_secs(20);
     http.retry.attempts_max = 3;
     http.retry.delay_base = Duration::from_millis(2);
-    ModelOptions { http, tools: ToolMode::Native }
+    ModelOptions { http, ..ModelOptions::default() }
 }
 
 fn model_at(id: &str, base_url: String, options: &ModelOptions) -> Box<dyn Model> {

@@ -14,7 +14,6 @@ use greenroom::bench::endurance::server::{Rules, Simllm};
 use greenroom::bench::endurance::simllm::{Mind, Persona, WriterPersona};
 use greenroom::message::{Message, ModelRequest, ModelResponse, StopReason, ToolSpec};
 use greenroom::model::http::HttpOptions;
-use greenroom::model::openai::ToolMode;
 use greenroom::model::resolve::{ModelOptions, resolve};
 use greenroom::model::{Model, ModelError};
 use litellm::LiteLlm;
@@ -95,7 +94,7 @@ fn options() -> ModelOptions {
     http.deadlines.total = Duration::from_millis(5_000);
     http.retry.delay_base = Duration::from_millis(2);
     http.retry.retry_after_max = RETRY_AFTER_MAX;
-    ModelOptions { http, tools: ToolMode::Native }
+    ModelOptions { http, ..ModelOptions::default() }
 }
 
 fn rules(schedule: Schedule) -> Rules {
@@ -235,7 +234,7 @@ async fn behind_litellm_an_answer_is_whole_or_none() {
     let armed = Arc::new(Mutex::new(None));
     let server = Simllm::start(rules(Schedule::Armed(armed.clone()))).await.unwrap();
     let proxy = LiteLlm::start(&server.base_url()).await;
-    let mut whole = 0;
+    let (mut whole, mut struck, mut asked_more) = (0, 0, 0);
     for fault in FAULTS {
         for &phase in fault.phases() {
             // It waits for ever with its client, which has deadlines of its own in the matrix above.
@@ -249,6 +248,8 @@ async fn behind_litellm_an_answer_is_whole_or_none() {
             let log = server.log();
             assert_eq!(log[before].fault, Some((fault, phase)), "{what} did not strike");
             assert!(log.len() - before <= options().http.retry.attempts_max as usize, "{what}");
+            struck += 1;
+            asked_more += log.len() - before - 1;
             match answer {
                 Ok(answer) if answer.stop_reason == StopReason::MaxTokens => assert_eq!(answer.tool_uses().count(), 0),
                 Ok(answer) => {
@@ -259,6 +260,7 @@ async fn behind_litellm_an_answer_is_whole_or_none() {
             }
         }
     }
-    assert!(whole > 0, "the proxy let nothing through");
+    assert!(whole > struck / 2, "the proxy let {whole} of {struck} through");
+    assert!(asked_more as f64 <= 1.2 * struck as f64, "{asked_more} requests more for {struck} faults");
     proxy.stop().await;
 }

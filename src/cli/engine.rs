@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::confine::known_runtime;
+use crate::config::{FileConfig, Paths};
 use crate::error::Result;
 use crate::model::Model;
 use crate::model::autofix::Autofix;
@@ -90,7 +91,9 @@ pub(super) fn tell(progress: &Mutex<(Progress, &mut Printer)>, line: &str) {
 /// The model that was named, or what the environment's keys suggest.
 pub(super) fn model(id: Option<&str>) -> Result<Arc<dyn Model>> {
     let environment = |name: &str| std::env::var(name).ok();
-    let model = resolve(id, &environment, &ModelOptions::default(), || Box::new(Autofix))?;
+    let file = FileConfig::load(&Paths::from_environment()?.config_file)?;
+    let options = ModelOptions { models: file.models, ..ModelOptions::default() };
+    let model = resolve(id, &environment, &options, || Box::new(Autofix))?;
     Ok(Arc::from(model))
 }
 

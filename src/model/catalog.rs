@@ -169,7 +169,7 @@ struct Prices {
 }
 
 /// US dollars for a million tokens.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Price {
     input: f64,
@@ -179,7 +179,7 @@ struct Price {
 }
 
 /// The price of a whole request whose prompt is longer than this.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PriceAbove {
     input_tokens: u64,
@@ -189,7 +189,13 @@ struct PriceAbove {
 impl Known {
     /// `id` with the provider's own name: `xiaomi/mimo-v2.5-pro`.
     pub fn of(id: &str) -> Self {
-        let Some(row) = TABLE.model.iter().find(|row| row.id == id) else { return Known::default() };
+        Known::of_these(id, &[])
+    }
+
+    /// What the operator says of a model stands before what the table says.
+    pub fn of_these(id: &str, operators: &[Row]) -> Self {
+        let mut rows = operators.iter().chain(&TABLE.model);
+        let Some(row) = rows.find(|row| row.id == id) else { return Known::default() };
         Known {
             limits: Limits { context_tokens: Some(row.context_tokens), output_tokens: Some(row.output_tokens) },
             prices: row.price.map(|base| Prices { base, above: row.price_above }),
@@ -224,9 +230,10 @@ struct Table {
     model: Vec<Row>,
 }
 
-#[derive(Deserialize)]
+/// One model, as the embedded table and the operator's file write it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Row {
+pub struct Row {
     id: String,
     context_tokens: u64,
     output_tokens: u64,
@@ -269,6 +276,13 @@ mod tests {
         let cost = Known::of("gemini/gemini-2.5-pro").cost_usd(&long).unwrap();
         assert!((cost - 0.75).abs() < 1e-9, "{cost}");
         assert_eq!(Known::of("openai/never-heard-of").cost_usd(&usage), None);
+        let own = "model = [{ id = 'openai/never-heard-of', context_tokens = 9000, output_tokens = 900,
+            price = { input = 1.0, output = 2.0 } }]";
+        let own: Table = toml::from_str(own).unwrap();
+        let known = Known::of_these("openai/never-heard-of", &own.model);
+        assert_eq!(known.limits.context_tokens, Some(9_000));
+        assert!(known.cost_usd(&usage).is_some_and(|cost| (cost - 0.102).abs() < 1e-9));
+        assert!(Known::of_these("openai/gpt-5", &own.model).limits.context_tokens > Some(9_000));
         assert_eq!(Known::of("openai/gpt-5").cost_usd(&Usage::default()), None);
     }
 

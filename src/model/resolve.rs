@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use super::anthropic::{Anthropic, AnthropicConfig};
-use super::catalog::{Known, PROVIDERS, Provider, WireFormat};
+use super::catalog::{Known, PROVIDERS, Provider, Row, WireFormat};
 use super::http::HttpOptions;
 use super::openai::{OpenAi, OpenAiConfig, ToolMode};
 use super::plain::Plain;
@@ -40,11 +40,13 @@ pub struct Remote {
 pub struct ModelOptions {
     pub http: HttpOptions,
     pub tools: ToolMode,
+    /// What the operator says of models, beside the catalogue.
+    pub models: Vec<Row>,
 }
 
 impl Default for ModelOptions {
     fn default() -> Self {
-        ModelOptions { http: HttpOptions::default(), tools: ToolMode::Native }
+        ModelOptions { http: HttpOptions::default(), tools: ToolMode::Native, models: Vec::new() }
     }
 }
 
@@ -137,7 +139,7 @@ impl Remote {
         let names = names.copied().collect::<Vec<_>>().join(", ");
         let what = format!("cannot use {}", self.id);
         let unusable = |error: ModelError| Error::usage(what).because(error).hint(format!("look at {names}"));
-        let known = Known::of(&self.id);
+        let known = Known::of_these(&self.id, &options.models);
         let model: Box<dyn Model> = match self.provider.wire_for(&self.model, &self.base_url) {
             WireFormat::Messages => {
                 let (id, model, base_url, key) = (self.id, self.model, self.base_url, self.key);
