@@ -189,6 +189,7 @@ pub struct Typed {
     pub context_tokens: Option<u64>,
     pub checkpoint_at: Option<Vec<Mark>>,
     pub may_idle: bool,
+    pub review: bool,
     pub env: Vec<(String, String)>,
 }
 
@@ -232,6 +233,7 @@ impl RunConfig {
             context_tokens_max: typed.context_tokens.or(file.context_tokens).unwrap_or(defaults.context_tokens_max),
             checkpoint_at: typed.checkpoint_at.or(file.checkpoint_at.map(|marks| marks.0)).unwrap_or_default(),
             may_idle: typed.may_idle,
+            review: typed.review,
         };
         let mut env: BTreeMap<String, String> = file.env;
         env.extend(typed.env);

@@ -169,6 +169,11 @@ pub enum Event {
         id: String,
         text: String,
     },
+    /// A person's word on a checkpoint, where the run waits for one.
+    Reviewed {
+        version: u32,
+        review: Review,
+    },
     /// The window begins anew with the newest checkpoint and the turns that stay.
     WindowRebuilt {
         version: u32,
@@ -284,6 +289,7 @@ impl Event {
             | Event::WriterAsked { .. }
             | Event::WriterFinished { .. }
             | Event::Said { .. }
+            | Event::Reviewed { .. }
             | Event::WindowRebuilt { .. }
             | Event::Resumed { .. }
             | Event::SandboxReplaced { .. }
@@ -309,6 +315,29 @@ pub struct Candidate {
     pub usage: Usage,
     /// `None` where the model's price is not known.
     pub cost_usd: Option<f64>,
+}
+
+/// What a person said at a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Review {
+    GoOn,
+    /// The run is parked.
+    Stop,
+    /// It goes on, with these words.
+    Steer {
+        text: String,
+    },
+}
+
+impl std::fmt::Display for Review {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Review::GoOn => f.write_str("said yes"),
+            Review::Stop => f.write_str("did not say yes"),
+            Review::Steer { text } => write!(f, "said: {}", text.lines().next().unwrap_or_default()),
+        }
+    }
 }
 
 /// Text from the repository, or from earlier runs on it.
@@ -407,6 +436,9 @@ pub struct Limits {
     /// Steps that show nothing new are nobody's business: neither told nor a reason to end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_idle: bool,
+    /// A person must say yes at each checkpoint.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub review: bool,
 }
 
 /// How full the window is.
@@ -448,6 +480,7 @@ impl Default for Limits {
             context_tokens_max: 100_000,
             checkpoint_at: Vec::new(),
             may_idle: false,
+            review: false,
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::capture::capture;
 use super::install::network_events;
 use super::notes::Underway;
+use super::review::Reviewer;
 use super::snapshots::Snapshots;
 use super::{RunState, Step};
 use crate::context;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub writer: Option<Arc<dyn Model>>,
     /// The second reader of what passes.
     pub judge: Option<Arc<dyn Model>>,
+    /// Asked at each checkpoint, where the limits say so.
+    pub reviewer: Option<Arc<dyn Reviewer>>,
     pub spec: SandboxSpec,
     /// Which owner of the run this process is, counted from 1.
     pub epoch: u32,
@@ -81,12 +84,30 @@ pub trait Observer: Send {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    StartingSandbox { image: String },
-    RunningBaseline { checks: usize },
-    AskingModel { model: String, turn: u64 },
-    RunningTool { step: u64, tool: String, detail: String },
+    StartingSandbox {
+        image: String,
+    },
+    RunningBaseline {
+        checks: usize,
+    },
+    AskingModel {
+        model: String,
+        turn: u64,
+    },
+    RunningTool {
+        step: u64,
+        tool: String,
+        detail: String,
+    },
     CapturingTree,
-    Verifying { checks: usize },
+    /// Somebody is to read this checkpoint and answer.
+    AwaitingReview {
+        version: u32,
+        document: String,
+    },
+    Verifying {
+        checks: usize,
+    },
 }
 
 /// Commands of the baseline carry this token; steps never reach it.
@@ -153,7 +174,7 @@ pub(super) struct Run<'a> {
     pub(super) observer: &'a mut dyn Observer,
     pub(super) writer: Option<Underway>,
     /// By this process.
-    began: Instant,
+    pub(super) began: Instant,
     /// By earlier ones.
     spent_before: Duration,
     pub(super) reattached: u32,
@@ -247,6 +268,7 @@ impl<'a> Run<'a> {
                 self.commit(Event::CheckpointWritten { checkpoint })?;
                 self.ask_writer()
             }
+            Step::AskPerson { version } => self.ask_person(version).await,
             Step::RebuildWindow { reason, dropped_messages } => {
                 let version = self.state.window.newest.as_ref().map_or(0, |newest| newest.version);
                 self.commit(Event::WindowRebuilt { version, reason, dropped_messages: dropped_messages as u64 })

@@ -12,6 +12,7 @@ pub mod notebook;
 mod notes;
 pub mod progress;
 mod recovery;
+mod review;
 pub mod snapshots;
 mod state;
 #[cfg(test)]
@@ -19,4 +20,5 @@ mod state_tests;
 pub mod window;
 
 pub use driver::{Observer, Parts, Progress, Settings, drive, resume};
+pub use review::Reviewer;
 pub use state::{CheckTally, RunState, Step};

@@ -63,6 +63,7 @@ impl Run<'_> {
             | Step::TryCandidates { .. }
             | Step::CallTool { .. }
             | Step::WriteCheckpoint
+            | Step::AskPerson { .. }
             | Step::RebuildWindow { .. }
             | Step::CaptureTree
             | Step::Verify
@@ -79,6 +80,7 @@ impl Run<'_> {
             | Step::CallModel { .. }
             | Step::InstallUnknown { .. }
             | Step::WriteCheckpoint
+            | Step::AskPerson { .. }
             | Step::RebuildWindow { .. }
             | Step::Verify
             | Step::Finish(_)

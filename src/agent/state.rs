@@ -6,6 +6,7 @@ mod again;
 mod answer;
 pub(super) mod candidates;
 mod files;
+mod review;
 mod said;
 mod writer;
 
@@ -122,6 +123,8 @@ pub struct RunState {
     estimated: u64,
     /// Of the runner, for the end of the turn.
     remarks: Vec<String>,
+    /// The checkpoint that a person has not answered yet.
+    review_due: Option<u32>,
     /// It was told that it stands still.
     stuck: bool,
     /// Results of the pending calls, which were carried out in a fork.
@@ -161,6 +164,10 @@ pub enum Step {
     },
     /// Of what the window holds, before some of it leaves.
     WriteCheckpoint,
+    /// Whether to go on from this checkpoint.
+    AskPerson {
+        version: u32,
+    },
     RebuildWindow {
         reason: String,
         dropped_messages: usize,
@@ -257,6 +264,7 @@ impl RunState {
             silent_turns: 0,
             estimated: 0,
             remarks: Vec::new(),
+            review_due: None,
             stuck: false,
             harvest: VecDeque::new(),
         })
@@ -416,6 +424,7 @@ impl RunState {
             }
             Event::CheckpointWritten { checkpoint } => {
                 let room = Room::of(&self.limits, self.shrinks);
+                self.review_due = self.limits.review.then_some(checkpoint.version);
                 self.window.checkpoint((**checkpoint).clone(), room);
             }
             Event::WriterAsked { estimated_input_tokens, output_tokens_max, cost_usd_max, shown_messages, .. } => {
@@ -430,6 +439,7 @@ impl RunState {
                 self.take_notes(checkpoint.as_deref(), *usage, *cost_usd);
             }
             Event::Said { id, text } => self.take_said(id, text),
+            Event::Reviewed { version, review } => self.take_review(*version, review),
             Event::WindowRebuilt { dropped_messages, .. } => {
                 let dropped = (*dropped_messages as usize).min(self.transcript.len());
                 self.transcript.drain(..dropped);
@@ -504,6 +514,9 @@ impl RunState {
     }
 
     fn before_asking(&self) -> Option<Step> {
+        if let Some(version) = self.review_due {
+            return Some(Step::AskPerson { version });
+        }
         let room = Room::of(&self.limits, self.shrinks);
         Some(match self.window.due(room, self.turns)? {
             Due::Checkpoint => Step::WriteCheckpoint,

@@ -28,6 +28,7 @@ mod prepare;
 mod remote;
 pub mod report;
 pub mod resume;
+mod review;
 pub mod rewind;
 pub mod run;
 pub mod runs;

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::interrupt::Interrupt;
 use super::plan::Plan;
+use super::review::{ReviewAt, reviewer};
 use super::run::{Begin, Done, Seen, close, drive, show_done};
 use super::{Context, Format, FormatArgs, engine, found, set_up, values};
 use crate::agent::{Parts, RunState, Settings};
@@ -49,6 +50,9 @@ pub struct ResumeArgs {
     /// Time at most, all in all, like 90s, 30m or 2h
     #[arg(long, value_name = "T", value_parser = values::duration)]
     time_max: Option<Duration>,
+    /// Whether a person must say yes at each checkpoint. Without it: as it was begun
+    #[arg(long, value_name = "WHEN", value_enum)]
+    review: Option<ReviewAt>,
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -82,8 +86,12 @@ async fn attempt(
         context.printer.note(&told)?;
     }
     let state = open(name, &journal.records)?;
+    let limits = args.limits(&state.limits);
+    let reviewer = reviewer(limits.as_ref().unwrap_or(&state.limits).review)?;
     let plan = plan_of(&state, &journal.records)?;
     let pristine = pristine(&store, &state)?;
+    // A long run's records are large, and nobody asks for them any more.
+    drop(journal);
     let model = engine::model(Some(&plan.model))?;
     let writer = engine::writer(plan.writer_model.as_deref(), &model)?;
     let engine = interrupt.or_stop(engine::connect()).await?;
@@ -99,6 +107,7 @@ async fn attempt(
         launcher: engine.launcher(&paths.state).await,
         model,
         writer,
+        reviewer,
         judge: plan.judge.as_deref().map(|judge| engine::model(Some(judge))).transpose()?,
         spec,
         epoch: store.epoch(),
@@ -116,7 +125,6 @@ async fn attempt(
         installer,
     };
     context.printer.note(&format!("{DIM}resume{RESET} {} after {} steps", state.run, state.steps))?;
-    let limits = args.limits(&state.limits);
     drive(parts, Begin::Again { state: Box::new(state), limits }, &store, format, context, interrupt, seen).await
 }
 
@@ -127,6 +135,7 @@ impl ResumeArgs {
             steps_max: self.steps.unwrap_or(before.steps_max),
             tokens_max: self.tokens_max.or(before.tokens_max),
             cost_usd_max: self.cost_usd_max.or(before.cost_usd_max),
+            review: self.review.map_or(before.review, |review| review == ReviewAt::Checkpoint),
             wall_time_max_ms: self.time_max.map(|time| time.as_millis() as u64).or(before.wall_time_max_ms),
             ..before.clone()
         };

@@ -13,6 +13,7 @@ use super::judge::JudgeArgs;
 use super::memory;
 use super::plan::Plan;
 use super::remote::{Fetched, Remote};
+use super::review::{ReviewAt, reviewer};
 use super::task_folder::TaskFolder;
 use super::watch::Watch;
 use super::{Context, Format, FormatArgs, engine, found, prepare, set_up, style_rules, values};
@@ -75,6 +76,9 @@ pub struct RunArgs {
     /// Go on though steps show nothing new, as a run that waits or measures does; others are told and then ended
     #[arg(long)]
     may_idle: bool,
+    /// Wait for a person's yes at each checkpoint, on the terminal; any other words steer the run, a no parks it
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ReviewAt::None)]
+    review: ReviewAt,
     /// Time one check may take
     #[arg(long, value_name = "T", env = "GREENROOM_CHECK_TIMEOUT", value_parser = values::duration)]
     check_timeout: Option<Duration>,
@@ -183,6 +187,8 @@ fn absolute(model: &str) -> String {
 
 /// A repository from elsewhere is cloned first; the clone stays until the run is over.
 async fn with_clone(args: RunArgs, context: &mut Context, interrupt: &Interrupt) -> Result<(Job, Option<Fetched>)> {
+    // Before anything is fetched.
+    reviewer(args.review == ReviewAt::Checkpoint)?;
     let fetched = match Remote::parse(&args.repo)? {
         Some(remote) => Some(remote.fetch(context, interrupt).await?),
         None => None,
@@ -208,6 +214,7 @@ fn resolve(args: RunArgs, clone: Option<&Fetched>, context: &Context) -> Result<
         context_tokens: args.context_tokens,
         checkpoint_at: args.checkpoint_at,
         may_idle: args.may_idle,
+        review: args.review == ReviewAt::Checkpoint,
         env: args.sandbox.env.clone(),
     };
     let named = clone.map_or(args.repo, |clone| clone.folder().to_owned());
@@ -292,6 +299,7 @@ pub(super) struct Seen {
 async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &mut Seen) -> Result<()> {
     let Job { config, sandbox, install, mut traffic, instruction, checks, rules, model, judge, format } = job;
     let paths = context.paths()?;
+    let reviewer = reviewer(config.limits.review)?;
     let (image_name, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
     context.printer.note(&format!("{DIM}model{RESET}  {}", model.id()))?;
     let data = sandbox.data.as_deref().map(prepare::data_folder).transpose()?;
@@ -351,6 +359,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         model,
         writer,
         judge,
+        reviewer,
         spec,
         epoch: store.epoch(),
         pristine: Arc::new(copied.manifest),

@@ -142,6 +142,9 @@ pub fn event(event: &Event) -> Option<String> {
             (WriterOutcome::Wrote { .. } | WriterOutcome::Absent, _) => return None,
         }),
         Event::Said { text, .. } => Some(format!("{BOLD}you said{RESET} {}", shorten(text.lines().next()?))),
+        Event::Reviewed { version, review } => {
+            Some(format!("{DIM}checkpoint {version}{RESET} you {}", shorten(&review.to_string())))
+        }
         Event::WindowRebuilt { version, reason, dropped_messages } => Some(format!(
             "{DIM}window rebuilt{RESET} from checkpoint {version}, {dropped_messages} messages left it: {}",
             shorten(reason)

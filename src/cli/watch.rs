@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::id::BlobId;
 use crate::output::human::Progress;
+use crate::output::human::style::{BOLD, RESET};
 use crate::output::jsonl::{EventLine, RunResult};
 use crate::output::{Live, Printer};
 
@@ -40,6 +41,16 @@ impl<'a> Watch<'a> {
         (self.result.take(), self.patch.take(), self.failure.take())
     }
 
+    /// Nothing may move on the terminal while somebody types.
+    fn ask(&mut self, version: u32, document: &str) {
+        self.progress.finish();
+        let question = format!(
+            "{document}\n{BOLD}checkpoint {version}{RESET} go on? `yes`, `no` (it parks), or what it should do instead:"
+        );
+        let shown = self.printer.note(&question);
+        self.note_failure(shown);
+    }
+
     fn note_failure(&mut self, shown: Result<()>) {
         if let Err(error) = shown {
             self.stop.cancel();
@@ -59,6 +70,9 @@ impl Observer for Watch<'_> {
         if self.failure.is_some() {
             return;
         }
+        if let Event::Reviewed { .. } = event {
+            self.progress = Progress::new(self.printer);
+        }
         let shown = match self.format {
             Format::Json => self.printer.json(&EventLine::of(event)),
             Format::Human => match show::event(event) {
@@ -75,12 +89,16 @@ impl Observer for Watch<'_> {
         if self.failure.is_some() || (said_by_event && self.printer.surface().live == Live::Lines) {
             return;
         }
+        if let Doing::AwaitingReview { version, document } = doing {
+            return self.ask(*version, document);
+        }
         let checks = |count: &usize| if *count == 1 { "the check".into() } else { format!("{count} checks") };
         let text = match doing {
             Doing::StartingSandbox { image } => format!("starting a sandbox from {image}"),
             Doing::RunningBaseline { checks: count } => format!("running {} for the baseline", checks(count)),
             Doing::AskingModel { model, turn } => format!("asking {model} (turn {turn})"),
             Doing::RunningTool { step, tool, detail } => format!("step {step}: {tool} {detail}"),
+            Doing::AwaitingReview { .. } => return,
             Doing::CapturingTree => "reading what changed".into(),
             Doing::Verifying { checks: count } => format!("running {} in a clean container", checks(count)),
         };

@@ -53,6 +53,15 @@ fn a_missing_repository() {
 }
 
 #[test]
+fn a_review_without_a_terminal() {
+    assert_snapshot!(repository().greenroom(&["run", "--repo", "repo", "--review", "checkpoint"]), @r#"
+    [exit 2]
+    error: a run with `--review checkpoint` asks a person, and there is no terminal to ask on
+      hint: `--review none` goes on by itself; `greenroom say RUN TEXT` steers it all the same
+    "#);
+}
+
+#[test]
 fn an_empty_directory() {
     let environment = TestEnvironment::new();
     std::fs::create_dir(environment.root().join("empty")).expect("a folder");
@@ -136,7 +145,7 @@ fn an_unknown_key_in_the_configuration_is_named() {
     assert_snapshot!(environment.greenroom(&["run", "--repo", "repo"]), @r#"
     [exit 2]
     error: the configuration file `$ROOT/greenroom/config.toml` is wrong at line 2
-      cause: unknown field `step`, expected one of `model`, `image`, `steps`, `tokens_max`, `cost_usd_max`, `time_max`, `check_timeout`, `command_timeout`, `writer_model`, `context_tokens`, `checkpoint_at`, `env`, `sandbox`, `setup`, `style`
+      cause: unknown field `step`, expected one of `model`, `image`, `steps`, `tokens_max`, `cost_usd_max`, `time_max`, `check_timeout`, `command_timeout`, `writer_model`, `context_tokens`, `checkpoint_at`, `models`, `env`, `sandbox`, `setup`, `style`
       hint: correct the line, or remove it: every key is optional
     "#);
 }

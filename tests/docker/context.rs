@@ -91,7 +91,7 @@ impl Reader {
     }
 }
 
-fn bash(command: &str) -> Turn {
+pub(super) fn bash(command: &str) -> Turn {
     Turn::text("").call("bash", json!({"command": command}))
 }
 
@@ -104,7 +104,7 @@ fn answer(line: &str) -> Turn {
 }
 
 /// Counted as a provider would, so that the runner's estimates stay honest.
-fn counted(request: &Request, reply: Reply) -> Reply {
+pub(super) fn counted(request: &Request, reply: Reply) -> Reply {
     let tokens = request.body.len() / 4;
     let count = |chunk: Vec<u8>| {
         let text = String::from_utf8(chunk).expect("our own text");
@@ -265,7 +265,7 @@ fn cure(step: usize) -> Turn {
     }
 }
 
-fn answers_in(body: &Value) -> usize {
+pub(super) fn answers_in(body: &Value) -> usize {
     let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
     messages.iter().filter(|message| message["role"] == "assistant").count()
 }

@@ -17,6 +17,7 @@ mod install;
 mod judgement;
 mod leftovers;
 mod model_server;
+mod review;
 mod second_reader;
 mod shell;
 mod tools;

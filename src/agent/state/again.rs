@@ -18,6 +18,7 @@ impl RunState {
     pub(super) fn resume(&mut self, limits: Option<&Limits>) {
         if let Some(limits) = limits {
             self.limits = limits.clone();
+            self.review_due = self.review_due.filter(|_| limits.review);
         }
         // The request may have reached the provider: what it can have cost at most is spent.
         if let Some(asked) = self.asked.take()

@@ -9,6 +9,10 @@ impl RunState {
         if !self.said.insert(id.to_owned()) {
             return;
         }
+        self.heed(text);
+    }
+
+    pub(super) fn heed(&mut self, text: &str) {
         self.notebook.said.push(text.to_owned());
         let told = format!("The user says, while you work:\n\n{text}");
         match self.transcript.last_mut() {

@@ -157,6 +157,7 @@ impl Account {
                 | Event::BackgroundRead { .. }
                 | Event::WriterFinished { .. }
                 | Event::Said { .. }
+                | Event::Reviewed { .. }
                 | Event::ModelRequested { .. }
                 | Event::ModelResponded { .. }
                 | Event::ModelFailed { .. }

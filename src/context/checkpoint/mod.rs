@@ -12,6 +12,10 @@ pub use notes::amended;
 use crate::agent::window::tokens_of_text;
 use crate::checkpoint::{Checkpoint, NoteKind, SectionName};
 
+/// Of what a person is shown.
+const SECTION_LINES_MAX: usize = 8;
+const LINE_CHARS_MAX: usize = 160;
+
 /// How a rebuilt window opens after the task: every section cut to its share of `tokens_max`, the writer's notes marked
 /// as data.
 pub(super) fn render(checkpoint: &Checkpoint, tokens_max: u64) -> String {
@@ -36,6 +40,23 @@ pub(super) fn render(checkpoint: &Checkpoint, tokens_max: u64) -> String {
             text.push('\n');
         }
         text.push_str(&cut(&noted, left));
+    }
+    text
+}
+
+/// Every section with something in it, and its newest lines: what a person is to judge by.
+pub fn for_people(checkpoint: &Checkpoint) -> String {
+    let mut text = String::new();
+    for section in &checkpoint.sections {
+        let lines: Vec<&str> = section.text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let left_out = lines.len().saturating_sub(SECTION_LINES_MAX);
+        let _ = writeln!(text, "{}", section.name.title());
+        if left_out > 0 {
+            let _ = writeln!(text, "    ({left_out} lines left out)");
+        }
+        for line in &lines[left_out..] {
+            let _ = writeln!(text, "    {}", line.chars().take(LINE_CHARS_MAX).collect::<String>());
+        }
     }
     text
 }

@@ -166,6 +166,7 @@ impl Data {
                 }
                 Event::ModelFailed { turn, detail, .. } => self.note(format!("turn {turn}: no answer: {detail}")),
                 Event::WindowRebuilt { reason, .. } => self.note(format!("a fresh window: {reason}")),
+                Event::Reviewed { version, review } => self.note(format!("checkpoint {version}: a person {review}")),
                 Event::Said { text, .. } => self.note(format!("a person said: {text}")),
                 Event::Resumed { .. } => self.note("resumed".into()),
                 Event::SandboxReplaced { reason, .. } => self.note(format!("a fresh sandbox: {reason}")),

@@ -6,8 +6,7 @@ use std::fmt::Write;
 use greenroom_parsers::Report;
 
 use crate::checkpoint::Checkpoint;
-use crate::event::Candidate;
-use crate::event::{Event, ToolOutcome};
+use crate::event::{Candidate, Event, Review, ToolOutcome};
 use crate::id::BlobId;
 use crate::message::ToolUse;
 use crate::task::CheckResult;
@@ -104,11 +103,15 @@ impl Documents {
             Event::CheckpointWritten { checkpoint } => self.notes(checkpoint),
             Event::WriterFinished { checkpoint: Some(checkpoint), .. } => self.notes(checkpoint),
             Event::Said { text, .. } => vec![self.said("the user said", first_line(text), text.clone())],
+            Event::Reviewed { review: Review::Steer { text }, .. } => {
+                vec![self.said("the user said", first_line(text), text.clone())]
+            }
             Event::Rewound { to_step } => {
                 self.started = None;
                 vec![Op::CutAfter(*to_step)]
             }
-            Event::NetworkUsed { .. }
+            Event::Reviewed { review: Review::GoOn | Review::Stop, .. }
+            | Event::NetworkUsed { .. }
             | Event::WriterAsked { .. }
             | Event::BackgroundRead { .. }
             | Event::WriterFinished { checkpoint: None, .. }
