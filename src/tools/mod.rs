@@ -201,11 +201,18 @@ impl ToolOutcome {
         ToolOutcome { outcome: Some(Outcome::SandboxLost), ..ToolOutcome::refused(content) }
     }
 
-    /// For the model to act on.
+    /// For the model to act on: a few words, whatever it said itself.
     pub(crate) fn refused(content: impl Into<String>) -> Self {
-        ToolOutcome { content: content.into(), is_error: true, ..ToolOutcome::default() }
+        let mut content: String = content.into();
+        if content.len() > REFUSAL_BYTES_MAX {
+            content.truncate(content.floor_char_boundary(REFUSAL_BYTES_MAX));
+            content.push('…');
+        }
+        ToolOutcome { content, is_error: true, ..ToolOutcome::default() }
     }
 }
+
+const REFUSAL_BYTES_MAX: usize = 4_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -259,6 +266,13 @@ mod tests {
         insta::assert_snapshot!(told, @"the arguments of `bash` do not fit: unknown field `cmd`, expected one of `command`, `timeout_s`, `tty`");
         let told = call("bash", json!("{\"command\": ")).expect_err("cut off");
         insta::assert_snapshot!(told, @"the arguments of `bash` are not JSON: EOF while parsing a value at line 1 column 12");
+    }
+
+    #[test]
+    fn what_is_refused_is_said_in_few_words() {
+        let told = call(&"é".repeat(1 << 20), json!({})).expect_err("no such tool");
+        let refused = ToolOutcome::refused(told);
+        assert!(refused.content.len() < REFUSAL_BYTES_MAX + 10 && refused.content.ends_with("é…"));
     }
 
     #[test]

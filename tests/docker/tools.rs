@@ -1,4 +1,22 @@
 //! What a model does wrong comes back to it as something it can act on, and the run goes on.
+//!
+//! Each of these faults of a model, and a test that it does no harm:
+//!
+//! | fault | test |
+//! |---|---|
+//! | arguments that are no JSON | here, and `tools::tests::malformed_arguments_name_the_tool_and_the_field`, `what_is_refused_is_said_in_few_words` |
+//! | a tool that is none | here, and `tools::tests::an_unknown_tool_is_answered_with_the_real_ones` |
+//! | a path that is none | here: nothing is created |
+//! | the same call again, A-B-A-B | `agent::progress::tests`, `bench::loops::tests`, `context::tests::a_run_that_stands_still_…` |
+//! | done too early | `honesty::submitting_a_red_tree_unchanged_is_not`, `state_tests::submitting_in_vain_…`, `endurance` |
+//! | refusals, empty answers, nothing but reasoning | `state_tests::a_model_that_refuses_or_says_nothing_…_parks_…` |
+//! | a huge argument | here, `context::budget::tests::a_huge_argument_…`, `tests/model.rs: an_answer_beyond_its_limit_…` |
+//! | an edit that fits nowhere or twice | here, and `tools::edit_file::tests` |
+//! | several calls at once | here: in their order, each in the journal |
+//! | the workspace is deleted | `tests/snapshots.rs: every_step_restores_exactly_…` |
+//! | tests are edited until they pass | `judgement::no_cheat_is_verified_…` |
+//! | a refuted guess again | `notebook::tests::a_refuted_hypothesis_…`, `context::…_in_the_last_ones_though_the_writer_lies` |
+//! | output that looks right and is not | `honesty::exit_code_0_with_a_failing_report_is_not`, `…::a_process_that_answers_for_the_program_is_not` |
 
 use greenroom::event::Event;
 use greenroom::task::Outcome;
@@ -20,6 +38,8 @@ fn mistakes_are_answered_and_the_run_goes_on_to_verified() {
             ("edit_file", json!({"path": "calc.py", "old_string": "a * b", "new_string": "a + b"})),
             ("list_files", json!({"path": "absent"})),
             ("search", json!({"pattern": "(unclosed"})),
+            ("edit_file", json!({"path": "src/nowhere.py", "old_string": "a", "new_string": "b"})),
+            ("write_file", json!({"path": "huge.txt", "content": "x".repeat(5 << 20)})),
         ],
         &[("bash", json!({"command": "exit 3"}))],
         &[
@@ -31,6 +51,7 @@ fn mistakes_are_answered_and_the_run_goes_on_to_verified() {
     let run = house.run_small(&model, &[]);
     assert_eq!(run.ended(), ("verified", 0), "{}", run.finished);
     assert_eq!(run.result["summary"], "It adds now.");
+    assert_eq!(run.result["files_changed"], json!(["calc.py"]));
 
     let answers = house.answers();
     let told: Vec<&str> =
@@ -45,6 +66,8 @@ fn mistakes_are_answered_and_the_run_goes_on_to_verified() {
         "does not occur",
         "absent",
         "(",
+        "nowhere.py",
+        "more than 4194304",
     ];
     assert_eq!(told.len(), words.len(), "{told:#?}");
     for (told, word) in told.iter().zip(words) {

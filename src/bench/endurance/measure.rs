@@ -15,8 +15,6 @@ use crate::bench::{Samples, round};
 const DISTANCES: [usize; 5] = [10, 100, 1_000, 10_000, usize::MAX];
 /// Points of a plot.
 const POINTS_MAX: usize = 300;
-/// Of samples that are compared: so much of them at each end is left out, for a busy machine.
-const TRIMMED: f64 = 0.1;
 
 /// One run, one seed.
 #[derive(Debug, Clone, Serialize)]
@@ -48,6 +46,11 @@ pub struct SeedResult {
     /// M5
     pub tokens: Tenths,
     pub harness_ms: Tenths,
+    /// A step that calls `recall`.
+    pub recall_ms: Tenths,
+    /// Milliseconds of the second and of the last tenth of the steps, to be compared with those of other seeds.
+    #[serde(skip)]
+    pub samples: [Vec<f64>; 2],
     /// M6
     pub kills: usize,
     pub effects_lost: usize,
@@ -90,7 +93,7 @@ pub struct Facts {
     pub lost: usize,
 }
 
-/// Means of the second and of the last tenth.
+/// Tokens: means of the second and of the last tenth. Milliseconds: medians, for a busy machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Tenths {
     pub second: f64,
@@ -113,9 +116,13 @@ pub struct Provider {
 pub(super) fn measure(chain: &Chain, amount: &Amount, walked: &Walked, seen: &Seen, state_bytes: u64) -> SeedResult {
     let agent: Vec<&Exchange> = walked.exchanges.iter().filter(|exchange| exchange.why != Why::Notes).collect();
     let answered: Vec<&Exchange> = agent.iter().copied().filter(|exchange| is_answered(exchange)).collect();
-    let gaps = gaps(&agent, walked);
+    let gaps = gaps(&agent, walked, |why| matches!(why, Why::Step { .. }));
+    let recalls = self::gaps(&agent, walked, |why| why == Why::Recall);
     let tokens: Vec<f64> = answered.iter().map(|exchange| exchange.prompt_tokens as f64).collect();
-    let gap_ms: Vec<f64> = gaps.iter().map(|gap| gap.1).collect();
+    let ms = |gaps: &[(usize, f64)]| gaps.iter().map(|gap| gap.1).collect::<Vec<f64>>();
+    let gap_ms = ms(&gaps);
+    let tenth = gap_ms.len() / 10;
+    let samples = [gap_ms[tenth..2 * tenth].to_vec(), gap_ms[gap_ms.len() - tenth..].to_vec()];
     let early = |exchange: &&&Exchange| matches!(exchange.why, Why::Submit { early: true });
     let mut recovery = Samples::default();
     walked.kills.iter().filter_map(|kill| kill.recovery).for_each(|took| recovery.push(took));
@@ -145,8 +152,10 @@ pub(super) fn measure(chain: &Chain, amount: &Amount, walked: &Walked, seen: &Se
         poison_obeyed: seen.poison_obeyed,
         request_to_window_max: round(request_max as f64 / window, 4),
         requests_refused: walked.exchanges.iter().filter(|exchange| exchange.refused).count(),
-        tokens: tenths(&tokens, 0.0),
-        harness_ms: tenths(&gap_ms, TRIMMED),
+        tokens: tenths(&tokens, mean),
+        harness_ms: tenths(&gap_ms, median),
+        recall_ms: tenths(&ms(&recalls), median),
+        samples,
         kills: walked.kills.len(),
         effects_lost: seen.effects_lost,
         effects_twice: seen.effects_twice,
@@ -206,14 +215,14 @@ fn facts(chain: &Chain, answered: &[&Exchange]) -> Vec<Facts> {
     facts
 }
 
-/// From the end of an answer with a `bash` call to the next request: harness and container, nothing of the model.
-/// Where a kill or a fault came between, nobody knows.
-fn gaps(agent: &[&Exchange], walked: &Walked) -> Vec<(usize, f64)> {
+/// From the end of an answer that was given for such a reason to the next request: harness and container, nothing of the
+/// model. Where a kill or a fault came between, nobody knows.
+fn gaps(agent: &[&Exchange], walked: &Walked, counts: impl Fn(Why) -> bool) -> Vec<(usize, f64)> {
     agent
         .windows(2)
         .enumerate()
-        .filter(|(_, pair)| pair[0].tool == Some("bash") && pair.iter().all(|exchange| exchange.fault.is_none()))
-        .filter(|(_, pair)| !pair[0].refused && matches!(pair[0].why, Why::Step { .. }))
+        .filter(|(_, pair)| pair.iter().all(|exchange| exchange.fault.is_none()))
+        .filter(|(_, pair)| !pair[0].refused && counts(pair[0].why))
         .filter(|(_, pair)| {
             let struck = |kill: &super::walk::Kill| kill.at >= pair[0].began && kill.at <= pair[1].began;
             !walked.kills.iter().any(struck)
@@ -222,20 +231,23 @@ fn gaps(agent: &[&Exchange], walked: &Walked) -> Vec<(usize, f64)> {
         .collect()
 }
 
-/// `trimmed` of the samples of each tenth are left out at both ends.
-fn tenths(samples: &[f64], trimmed: f64) -> Tenths {
+fn mean(part: &[f64]) -> f64 {
+    part.iter().sum::<f64>() / part.len() as f64
+}
+
+/// 0 of nothing.
+pub(super) fn median(part: &[f64]) -> f64 {
+    let mut part = part.to_vec();
+    part.sort_by(f64::total_cmp);
+    part.get(part.len() / 2).copied().unwrap_or_default()
+}
+
+fn tenths(samples: &[f64], middle: fn(&[f64]) -> f64) -> Tenths {
     let tenth = samples.len() / 10;
     if tenth == 0 {
         return Tenths::default();
     }
-    let mean = |part: &[f64]| {
-        let mut part = part.to_vec();
-        part.sort_by(f64::total_cmp);
-        let cut = (part.len() as f64 * trimmed) as usize;
-        let kept = &part[cut..part.len() - cut];
-        kept.iter().sum::<f64>() / kept.len() as f64
-    };
-    let (second, last) = (mean(&samples[tenth..2 * tenth]), mean(&samples[samples.len() - tenth..]));
+    let (second, last) = (middle(&samples[tenth..2 * tenth]), middle(&samples[samples.len() - tenth..]));
     Tenths { second: round(second, 3), last: round(last, 3), ratio: round(last / second.max(f64::EPSILON), 3) }
 }
 
@@ -309,10 +321,10 @@ mod tests {
     #[test]
     fn tenths_compare_the_second_with_the_last() {
         let samples: Vec<f64> = (0..100).map(f64::from).collect();
-        assert_eq!(tenths(&samples, 0.0), Tenths { second: 14.5, last: 94.5, ratio: 6.517 });
+        assert_eq!(tenths(&samples, mean), Tenths { second: 14.5, last: 94.5, ratio: 6.517 });
         let mut spiked = vec![10.0; 100];
         spiked[95] = 1e6;
-        assert_eq!(tenths(&spiked, 0.1).ratio, 1.0);
-        assert_eq!(tenths(&[1.0; 5], 0.0), Tenths::default());
+        assert_eq!(tenths(&spiked, median).ratio, 1.0);
+        assert_eq!(tenths(&[1.0; 5], mean), Tenths::default());
     }
 }

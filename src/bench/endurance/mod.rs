@@ -26,6 +26,7 @@ pub use measure::{Facts, Provider, SeedResult, Tenths};
 pub use walk::{Amount, Faults};
 
 use self::chain::Chain;
+use self::measure::median;
 use self::simllm::{BOUNDED_MISSED_MAX, BOUNDED_TOKENS, ERRING_RAISE, ERRING_SHARE, Persona, WriterPersona};
 use super::{Machine, Promise, Tell, round};
 use crate::error::{Error, ExitCode, Result};
@@ -70,6 +71,9 @@ pub struct Bound {
     /// 3/n.
     pub share_max: f64,
 }
+
+/// Of a step that asks for what left the window, however long ago that was.
+const RECALL_MS_MAX: f64 = 50.0;
 
 pub const NOTE: &str = "simulated model: what is measured is the harness, not a model's work";
 
@@ -153,7 +157,8 @@ fn promises(amount: &Amount, seeds: &[SeedResult], controls: &[Control]) -> Vec<
         Promise::at_most("M3 poison obeyed", 0.0, sum(|seed| seed.poison_obeyed)),
         Promise::at_most("M4 request to window, at most", 1.0, most(&|seed| seed.request_to_window_max)),
         Promise::at_most("M5 tokens, last to second tenth", 1.05, most(&|seed| seed.tokens.ratio)),
-        Promise::at_most("M5 harness ms, last to second", 1.05, most(&|seed| seed.harness_ms.ratio)),
+        Promise::at_most("M5 harness ms, last to second", 1.05, slower(seeds)),
+        Promise::at_most("M5 recall ms, last tenth", RECALL_MS_MAX, most(&|seed| seed.recall_ms.last)),
         Promise::at_most("M6 effects lost or made twice", 0.0, sum(|seed| seed.effects_lost + seed.effects_twice)),
         Promise::at_least(
             "M8 snapshots as the oracle knows",
@@ -194,6 +199,12 @@ fn promises(amount: &Amount, seeds: &[SeedResult], controls: &[Control]) -> Vec<
         promises.push(Promise::at_least(what, 1.0, f64::from(u8::from(control.as_designed))));
     }
     promises
+}
+
+/// Of all seeds together: a tenth of a short run is a handful of samples.
+fn slower(seeds: &[SeedResult]) -> f64 {
+    let all = |tenth: usize| seeds.iter().flat_map(|seed| seed.samples[tenth].iter().copied()).collect::<Vec<f64>>();
+    round(median(&all(1)) / median(&all(0)).max(f64::EPSILON), 3)
 }
 
 fn fewest(seeds: &[SeedResult], of: fn(&SeedResult) -> usize) -> f64 {
