@@ -59,6 +59,10 @@ impl Command {
         self.steps.iter().flatten().any(|word| word.rsplit(':').next() == Some(task))
     }
 
+    pub(crate) fn has_word(&self, word: &str) -> bool {
+        self.steps.iter().flatten().any(|other| other == word)
+    }
+
     /// The word after the option `name`, in the first step that has it.
     pub(crate) fn option(&self, name: &str) -> Option<&str> {
         self.steps.iter().find_map(|step| {

@@ -218,6 +218,24 @@ impl Sink {
         }
     }
 
+    /// Takes back the last test of this name that did not pass: it was run again, and that result counts. Costs a look
+    /// at every test, so a caller does it a bounded number of times.
+    pub(crate) fn take_back(&mut self, id: &str) {
+        let tests = &mut self.report.tests;
+        let Some(at) = tests.iter().rposition(|test| test.id == id && test.status == TestStatus::Failed) else {
+            return;
+        };
+        tests.remove(at);
+        self.report.summary.failed -= 1;
+    }
+
+    /// Whether the command line has the option `name` with `value`, in one word or two.
+    pub(crate) fn has_option(&self, name: &str, value: &str) -> bool {
+        self.command
+            .as_ref()
+            .is_some_and(|command| command.option(name) == Some(value) || command.has_word(&format!("{name}={value}")))
+    }
+
     fn tell_test(&mut self, test: &TestCase) {
         let Some(live) = &mut self.live else { return };
         if test.status == TestStatus::NotRun {

@@ -1,4 +1,4 @@
-//! ESLint's reports as text: stylish (its own), unix and compact.
+//! ESLint's reports as text: stylish (its own, and that of Vale and others), unix and compact.
 
 use super::place::{Place, number};
 use super::{Kind, Reader, Tool};
@@ -16,6 +16,7 @@ pub(super) const TOOL: Tool = Tool {
         "  warn    ",
         "  warning ",
         "  error ",
+        "  suggestion ",
         "[Error",
         "[Warning",
         ", Error - ",
@@ -61,7 +62,9 @@ impl Eslint {
     fn rows(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
         let above = lines.back(1).unwrap_or("");
         if Row::parse(above).is_none() {
+            // Vale sets it in by one.
             let file = above.trim_end();
+            let file = file.strip_prefix(' ').filter(|name| name.contains('.') && !name.contains(' ')).unwrap_or(file);
             let is_file = !file.is_empty() && !file.starts_with([' ', '\t']);
             self.file = is_file.then(|| file.to_owned());
         }
@@ -92,11 +95,16 @@ impl<'a> Row<'a> {
         let place = place.split_once('-').map_or(place, |(start, _)| start);
         let (row, column) = place.split_once(':').or_else(|| place.split_once('.'))?;
         let rest = rest.trim_start();
-        let (severity, rest) = ["error", "warning", "warn"]
+        let words = [
+            ("error", Severity::Error),
+            ("warning", Severity::Warning),
+            ("warn", Severity::Warning),
+            ("suggestion", Severity::Hint),
+        ];
+        let (severity, rest) = words
             .into_iter()
-            .find_map(|word| Some((word, rest.strip_prefix(word)?.strip_prefix(' ')?)))?;
-        let severity = if severity == "error" { Severity::Error } else { Severity::Warning };
-        if !line.starts_with("  ") || !rest.starts_with(' ') {
+            .find_map(|(word, severity)| Some((severity, rest.strip_prefix(word)?.strip_prefix(' ')?)))?;
+        if !rest.starts_with(' ') {
             return Self::narrow(row, column, severity, rest);
         }
         let text = rest.trim();

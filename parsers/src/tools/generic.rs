@@ -3,6 +3,7 @@
 //! It never guesses. A place without a message is no finding (stack frames look so), and a name must look like a file.
 
 mod below;
+mod drawn;
 mod forms;
 mod numbers;
 mod path;
@@ -49,6 +50,12 @@ pub(super) const TOOL: Tool = Tool {
         "|LINT|",
         "_WARNING|",
         "_ERROR|",
+        "--> ",
+        "┌─ ",
+        "╭─",
+        "╭▸ ",
+        ",-[",
+        "--------",
     ],
     shapes: &[LineShape::Location],
     reader: || Box::new(Generic),
@@ -70,6 +77,13 @@ impl Reader for Generic {
         if let Some(found) = included(text) {
             sink.diagnostic(found);
             return 1;
+        }
+        if drawn::is_arrow(text) {
+            let found = drawn::arrow(lines).map(Found::into_diagnostic);
+            return found.map_or(0, |found| {
+                sink.diagnostic(found);
+                1
+            });
         }
         if is_frame(text) {
             return 0;
@@ -182,8 +196,10 @@ fn undecorated(line: &str) -> &str {
 fn is_frame(text: &str) -> bool {
     const STARTS: &[&str] = &["at ", "from ", "==", "-->", ":::", "in ", "called from ", "| ", "> ", "↳", "╰", "│"];
     let numbered = text.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    // RXP's places follow their message.
+    let entity = text.starts_with("in ") && text.contains(" entity at line ");
     numbered
-        || STARTS.iter().any(|start| text.starts_with(start))
+        || STARTS.iter().any(|start| text.starts_with(start)) && !entity
         || text.starts_with("File \"") && text.contains(", in ")
 }
 
@@ -413,10 +429,65 @@ mod tests {
             ("mandoc: foo.1:12:3: WARNING: bad", "foo.1", 12, Some(3), warning, None, "bad"),
             ("PGC-S-0039-Use of x (foo.c: 12)", "foo.c", 12, None, error, None, "Use of x"),
             ("BUILD:12:3: bad", "BUILD", 12, Some(3), None, None, "bad"),
+            ("Error 24 at (2:a.f90) : syntax error", "a.f90", 2, None, error, None, "syntax error"),
+            ("\"vv.c\", line 19.5: 1506-046 (S) Bad.", "vv.c", 19, Some(5), error, Some("1506-046"), "Bad."),
+            ("\"foo.c\",3  Error[32]: bad", "foo.c", 3, None, error, Some("32"), "bad"),
+            (
+                "PCC-02150: error at line 49, column 2 in file /a/b.pc",
+                "/a/b.pc",
+                49,
+                Some(2),
+                error,
+                Some("PCC-02150"),
+                "error",
+            ),
+            ("foo.py:8: FooWarning: bad", "foo.py", 8, None, warning, Some("FooWarning"), "bad"),
+            ("GLib-GObject-WARNING **: /a/b.c:17: bad", "/a/b.c", 17, None, warning, None, "bad"),
+            ("syntax error at automake line 922, near x", "automake", 922, None, error, None, "syntax error"),
+            ("bad.md:1:2 error MD018/no-x bad", "bad.md", 1, Some(2), error, Some("MD018/no-x"), "bad"),
+            ("bad.xml:2: parser error : bad", "bad.xml", 2, None, error, None, "parser error : bad"),
+            ("Warning 18 in bad.tex line 3: bad", "bad.tex", 3, None, warning, None, "bad"),
         ] {
             let expected = (file.to_owned(), at, column, severity, code.map(str::to_owned), message.to_owned());
             assert_eq!(place(line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn drawings_and_messages_on_other_lines() {
+        let (error, warning) = (Some(Severity::Error), Some(Severity::Warning));
+        for (text, file, at, column, severity, code, message) in [
+            ("error[no-x]: bad\n  --> a.yml:6:25\n   |", "a.yml", 6, Some(25), error, Some("no-x"), "bad"),
+            ("  ⚠ bad\n   ╭─[a.xyz:2:3]\n 1 │ x", "a.xyz", 2, Some(3), warning, None, "bad"),
+            ("Error ---------------- a.js:1:1\n\nbad [no-x]\n", "a.js", 1, Some(1), error, Some("no-x"), "bad"),
+            (
+                "-- TYPE MISMATCH ------------------- src/A.elm\n\nbad\n\n12|   f x\n        ^",
+                "src/A.elm",
+                12,
+                Some(5),
+                None,
+                None,
+                "bad",
+            ),
+            ("E1012 bad thing\na.yaml:5:7", "a.yaml", 5, Some(7), None, Some("E1012"), "bad thing"),
+            ("name[play]: bad thing\na.yml:1", "a.yml", 1, None, None, None, "name[play]: bad thing"),
+            ("a.css\n1: warning at line 1, col 4\nbad", "a.css", 1, Some(4), warning, None, "bad"),
+            (
+                "Error: bad\nin unnamed entity at line 7 char 8 of file:///a/b.xml",
+                "/a/b.xml",
+                7,
+                Some(8),
+                error,
+                None,
+                "bad",
+            ),
+        ] {
+            let expected = (file.to_owned(), at, column, severity, code.map(str::to_owned), message.to_owned());
+            assert_eq!(place(text), expected, "{text}");
+        }
+        assert_eq!(read("E 18520 line 61 -  0 is undefined").and_then(|found| found.severity), error);
+        assert_eq!(read("  --> a.yml:6:25"), None);
+        assert_eq!(read("-------- a.js:1:1"), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `go test -json`: an event a line. Results are the events'; messages are read from the text they carry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -24,10 +24,16 @@ pub(super) const TOOL: Tool = Tool {
 
 const OUTPUT_BYTES_MAX: usize = 1 << 20;
 const PENDING_MAX: usize = 50_000;
+/// Tests whose second run replaces the first; each costs a look at all tests.
+const AGAIN_MAX: usize = 1_000;
 
 #[derive(Default)]
 struct GoTestJson {
     packages: BTreeMap<String, Package>,
+    /// Packages that ended with `fail` and did not pass since, and the tests that failed in them: gotestsum runs these
+    /// again, and the last run counts.
+    failed: BTreeMap<String, BTreeSet<String>>,
+    again: usize,
     /// What the compiler said, by import path.
     builds: BTreeMap<String, String>,
 }
@@ -37,7 +43,7 @@ struct Package {
     tests: BTreeMap<String, Pending>,
     /// Where a panic is; only kept from the first sign of one on.
     panic: String,
-    failed_tests: u64,
+    failed_tests: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +76,9 @@ impl Reader for GoTestJson {
     fn finish(&mut self, sink: &mut Sink) {
         for (name, mut package) in std::mem::take(&mut self.packages) {
             package.close(&name, sink);
+        }
+        if !self.failed.is_empty() {
+            sink.evidence(Evidence::SaysFailed);
         }
     }
 }
@@ -123,7 +132,14 @@ impl GoTestJson {
             let mut pending = package.tests.remove(test).unwrap_or_else(|| Pending::new(test));
             pending.status = Some(status);
             pending.duration_ms = event.elapsed.map(|seconds| seconds * 1_000.0);
-            package.failed_tests += u64::from(status == TestStatus::Failed);
+            if status == TestStatus::Failed && package.failed_tests.len() < PENDING_MAX {
+                package.failed_tests.insert(test.clone());
+            }
+            let before = self.failed.get_mut(name).is_some_and(|tests| tests.remove(test));
+            if before && self.again < AGAIN_MAX {
+                self.again += 1;
+                sink.take_back(&format!("{name}::{test}"));
+            }
             if status == TestStatus::Failed
                 && let Some(panic) = package.read_panic()
             {
@@ -140,12 +156,20 @@ impl GoTestJson {
                 message: Some("build failed".into()),
                 ..TestCase::default()
             }),
-            TestStatus::Failed => sink.evidence(Evidence::SaysFailed),
+            TestStatus::Failed => {}
             TestStatus::Skipped => sink.evidence(Evidence::SaysNoTests),
             _ => {}
         }
         if let Some(mut package) = self.packages.remove(name) {
             package.close(name, sink);
+            if status == TestStatus::Passed {
+                // Two runs that have nothing to do with each other look the same: the exit status says which it was.
+                if self.failed.remove(name).is_some() {
+                    sink.evidence(Evidence::BreaksOff);
+                }
+            } else if status == TestStatus::Failed && self.failed.len() < PENDING_MAX {
+                self.failed.entry(name.to_owned()).or_default().append(&mut package.failed_tests);
+            }
         }
     }
 }

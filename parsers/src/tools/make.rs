@@ -22,6 +22,7 @@ pub(super) const TOOL: Tool = Tool {
         "ninja: ",
         "FAILED: ",
         "-- Configuring incomplete",
+        " (ignored)",
     ],
     reader: || Box::new(Make),
     ..Tool::DEFAULT
@@ -67,6 +68,13 @@ impl Reader for Make {
     }
 }
 
+/// `make: [Makefile:3: clean] Error 1 (ignored)`: a recipe that may fail did.
+fn ignored(line: &str) -> Option<Diagnostic> {
+    let (who, rest) = line.strip_suffix(" (ignored)")?.split_once(": ")?;
+    let found = recipe(rest).filter(|_| is_make(who))?;
+    Some(Diagnostic { severity: Some(Severity::Info), message: found.message + ", which is ignored", ..found })
+}
+
 /// `make`, `make[2]`, `gmake[1]`, `/usr/bin/make`, `ninja`
 fn is_make(who: &str) -> bool {
     let who = who.rsplit('/').next().unwrap_or(who);
@@ -85,6 +93,10 @@ fn unquoted(text: &str) -> &str {
 
 /// `make[1]: *** [Makefile:5: all] Error 2`, `Makefile:5: *** missing separator.  Stop.`, `make: *** No rule to make target 'x'.`
 fn failure(line: &str, sink: &mut Sink) -> usize {
+    if let Some(found) = ignored(line) {
+        sink.diagnostic(found);
+        return 1;
+    }
     let Some((head, message)) = line.split_once(": *** ") else { return 0 };
     let place = Place::colons(head);
     if place.is_none() && !is_make(head) {

@@ -34,6 +34,7 @@ use crate::sink::Sink;
 use crate::window::Lines;
 
 mod bandit;
+mod bats;
 mod biome;
 mod boost_test;
 mod browser_stack;
@@ -133,6 +134,7 @@ mod stylelint;
 mod swift;
 mod table;
 mod tap;
+mod terraform;
 mod tsc;
 mod ty;
 mod unittest;
@@ -199,6 +201,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     sorbet::TOOL,
     kotlin::KTLINT,
     hadolint::TOOL,
+    terraform::TOOL,
     yamllint::TOOL,
     stylelint::TOOL,
     eslint::TOOL,
@@ -207,6 +210,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     go_build::VET,
     maven::TOOL,
     java_stack::TOOL,
+    bats::TOOL,
     jest::TOOL,
     vitest::TOOL,
     node_test::TOOL,

@@ -5,6 +5,8 @@ use crate::Frame;
 use crate::window::Lines;
 
 const FRAMES_MAX: usize = 256;
+const LOCALS_MAX: usize = 64;
+const VALUE_CHARS_MAX: usize = 200;
 
 /// The frame a line is, and its number.
 pub(super) fn frame(line: &str) -> Option<(u32, Frame)> {
@@ -34,7 +36,7 @@ pub(super) fn frame(line: &str) -> Option<(u32, Frame)> {
     };
     let function = function.trim();
     // gdb gives the arguments behind a blank, a name in C++ has them in it.
-    let function = function.split_once(" (").map_or(function, |(name, _)| name);
+    let (function, arguments) = function.split_once(" (").unwrap_or((function, ""));
     let at = place.and_then(Place::colons);
     let file = at.map(|at| at.file).or(place.filter(|place| place.contains('/') || place.contains('.')));
     let frame = Frame {
@@ -42,9 +44,46 @@ pub(super) fn frame(line: &str) -> Option<(u32, Frame)> {
         file: file.map(str::to_owned),
         line: at.map(|at| at.line),
         column: at.and_then(|at| at.column),
+        locals: arguments.strip_suffix(')').map(values).unwrap_or_default(),
         ..Frame::default()
     };
     Some((number, frame))
+}
+
+/// gdb's `count=3, name=0x55 "a, b", at=...`: names and values, commas inside brackets and quotes left alone.
+fn values(text: &str) -> Vec<(String, String)> {
+    let (mut depth, mut quoted, mut escaped, mut start) = (0u32, false, false, 0);
+    let mut found = Vec::new();
+    let bytes = text.as_bytes();
+    for at in 0..=bytes.len() {
+        match bytes.get(at) {
+            _ if std::mem::take(&mut escaped) => {}
+            Some(b'\\') => escaped = quoted,
+            Some(b'"') => quoted = !quoted,
+            Some(b'(' | b'{' | b'[') if !quoted => depth += 1,
+            Some(b')' | b'}' | b']') if !quoted => depth = depth.saturating_sub(1),
+            Some(b',') | None if !quoted && depth == 0 || at == bytes.len() => {
+                found.extend(text[start..at].trim().split_once('=').and_then(|(name, value)| value_of(name, value)));
+                start = at + 1;
+            }
+            Some(_) | None => {}
+        }
+    }
+    found.truncate(LOCALS_MAX);
+    found
+}
+
+/// A variable and its value; `n=n@entry=3` is what it was when the function was called.
+fn value_of(name: &str, value: &str) -> Option<(String, String)> {
+    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let value = value.strip_prefix(name).and_then(|rest| rest.strip_prefix("@entry=")).unwrap_or(value);
+    is_name.then(|| (name.to_owned(), value.chars().take(VALUE_CHARS_MAX).collect()))
+}
+
+/// A line of `bt full` below a frame: `        total = 3`.
+fn local(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.strip_prefix("        ")?.split_once(" = ")?;
+    value_of(name, value)
 }
 
 /// The frames from `at` lines ahead on, innermost first, and where they end.
@@ -59,6 +98,15 @@ pub(super) fn stack(lines: Lines<'_>, at: usize) -> (Vec<Frame>, usize) {
             frames.push(frame);
         }
         n += 1;
+        if lines.ahead(n).is_some_and(|line| line.trim() == "No locals.") {
+            n += 1;
+        }
+        while let Some(local) = lines.ahead(n).and_then(local) {
+            if let Some(frame) = frames.last_mut().filter(|frame| frame.locals.len() < LOCALS_MAX) {
+                frame.locals.push(local);
+            }
+            n += 1;
+        }
     }
     (frames, n)
 }
@@ -81,6 +129,16 @@ pub(super) fn origin(frames: &[Frame]) -> Option<&Frame> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn arguments_are_the_frames_variables() {
+        let (_, found) =
+            frame(r#"#1  0x01 in f (n=n@entry=3, s=0x5 "a, \"b", p={x = 1, y = 2}, ...) at a.c:5"#).unwrap();
+        let pairs: Vec<(&str, &str)> =
+            found.locals.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [("n", "3"), ("s", r#"0x5 "a, \"b""#), ("p", "{x = 1, y = 2}")]);
+        assert_eq!(frame("#0  crash () at src/a.c:5").unwrap().1.locals, []);
+    }
 
     #[test]
     fn sanitizers_and_gdb() {

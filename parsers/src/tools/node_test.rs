@@ -8,7 +8,7 @@ use crate::{PrintedCounts, TestCase, TestStatus};
 pub(super) const TOOL: Tool = Tool {
     name: "node-test",
     kind: Kind::TestRunner,
-    anchors: &["✔ ", "✖ ", "﹣ ", "▶ ", "ℹ tests ", "Failed tests:"],
+    anchors: &["✔ ", "✖ ", "﹣ ", "▶ ", "ℹ tests ", "Failed tests:", "......"],
     reader: || Box::new(NodeTest::default()),
     ..Tool::DEFAULT
 };
@@ -28,6 +28,8 @@ struct NodeTest {
     printed: PrintedCounts,
     /// `test at calc.test.js:3:1`
     place: Option<(String, u32)>,
+    /// Whether all of the dot reporter's marks are dots. Suites have marks too, so they count no tests.
+    dots: Option<bool>,
 }
 
 impl Reader for NodeTest {
@@ -35,6 +37,10 @@ impl Reader for NodeTest {
         let line = lines.first();
         if self.failing {
             return self.failure(lines);
+        }
+        if is_dots(line) && (self.dots.is_some() || sink.has_option("--test-reporter", "dot")) {
+            self.dots = Some(self.dots.unwrap_or(true) && !line.contains('X'));
+            return 1;
         }
         if line == "Failed tests:" && is_dots(lines.back(2).unwrap_or("")) {
             self.start(sink);
@@ -74,10 +80,19 @@ impl Reader for NodeTest {
     }
 
     fn is_open(&self) -> bool {
-        self.open
+        self.open || self.dots.is_some()
     }
 
     fn finish(&mut self, sink: &mut Sink) {
+        // No total is printed: only the exit status says that the dots are all there are.
+        match self.dots.take() {
+            Some(true) => {
+                sink.evidence(Evidence::SaysPassed);
+                sink.evidence(Evidence::BreaksOff);
+            }
+            Some(false) => sink.evidence(Evidence::SaysFailed),
+            None => {}
+        }
         self.suites.clear();
         for test in self.tests.drain(..) {
             sink.test(test);

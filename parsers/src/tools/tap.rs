@@ -220,6 +220,10 @@ fn sink_waiting(waiting: &mut Option<TestCase>, sink: &mut Sink) {
 
 /// `Failed test 'x'`, `at t/a.t line 5.`, `got: '1'`, `expected: '2'`
 fn perl_comment(comment: &str, test: &mut TestCase) {
+    if let Some((file, line)) = super::bats::place(comment) {
+        (test.file, test.line) = (Some(file.to_owned()), Some(line));
+        return;
+    }
     let place = comment.rsplit_once("at ").and_then(|(_, place)| {
         let (file, line) = place.trim_end_matches('.').split_once(" line ")?;
         Some((file.to_owned(), line.parse().ok()?))

@@ -9,9 +9,57 @@ use crate::window::Lines;
 type Read<'a> = Option<(Found<'a>, usize)>;
 
 pub(super) fn read(lines: Lines<'_>) -> Read<'_> {
-    const FORMS: &[for<'a> fn(Lines<'a>) -> Read<'a>] =
-        &[docstyle, sibling, alone, eclipse, powershell, simulator, bracketed, entity];
+    const FORMS: &[for<'a> fn(Lines<'a>) -> Read<'a>] = &[
+        super::drawn::ruled,
+        headed,
+        beneath,
+        docstyle,
+        sibling,
+        alone,
+        eclipse,
+        powershell,
+        simulator,
+        bracketed,
+        entity,
+    ];
     FORMS.iter().find_map(|form| form(lines))
+}
+
+/// csslint's `1: warning at line 3, col 4`, the message on the next line; the file's name stands alone above.
+fn headed(lines: Lines<'_>) -> Read<'_> {
+    const ABOVE_MAX: usize = 40;
+    let (number, rest) = lines.first().split_once(": ")?;
+    let (word, rest) = rest.split_once(" at line ")?;
+    let severity = severity::only(word)??;
+    let (line, column) = rest.trim_end().split_once(", col ")?;
+    number.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
+    let numbers = Numbers { line: line.parse().ok()?, column: column.parse().ok(), end_line: None, end_column: None };
+    let message = lines.ahead(1).map(str::trim).filter(|text| !text.is_empty())?;
+    let file = (1..=ABOVE_MAX)
+        .map_while(|n| lines.back(n))
+        .map(str::trim)
+        .find(|text| path::kind(text) == path::Kind::File && !text.contains(' '));
+    Some((Found { file: file.unwrap_or(""), numbers, severity: Some(severity), message }, 2))
+}
+
+/// ansible-lint's `name[play]: message` and cfn-lint's `E1012 message`, the place alone on the line below.
+fn beneath(lines: Lines<'_>) -> Read<'_> {
+    let line = lines.first();
+    let place = line.trim_end();
+    let (place, task) = place.split_once(" Task/Handler: ").map_or((place, false), |(place, _)| (place, true));
+    let (file, numbers) = place_alone(place)?;
+    let message = lines.back(1)?;
+    let (rule, rest) = message.split_once(' ')?;
+    let number = |code: &str| code.len() == 5 && code[1..].bytes().all(|b| b.is_ascii_digit());
+    let coded = rule.starts_with(['E', 'W', 'I']) && rule.is_ascii() && number(rule);
+    let named = rule.strip_suffix(':').is_some_and(|rule| {
+        let (name, tag) = rule.strip_suffix(']').and_then(|rule| rule.split_once('[')).unwrap_or((rule, ""));
+        let plain = |word: &str| word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        // A tag or a task says that it is a rule's name; a word before a colon may be anything.
+        !name.is_empty() && plain(name) && tag.bytes().all(|b| b.is_ascii_graphic()) && (!tag.is_empty() || task)
+    });
+    (!line.starts_with([' ', '\t']) && (coded || named) && rest.contains(' '))
+        .then_some((Found { file, numbers, severity: None, message }, 1))
 }
 
 /// `a.rb:57 Message`: no separator, so one must stand beside another.

@@ -17,6 +17,7 @@ pub(super) fn read(text: &str) -> Option<Found<'_>> {
         pipes,
         black,
         spoken,
+        lettered,
         prose,
         numbered,
         at_end,
@@ -207,6 +208,16 @@ fn black(text: &str) -> Option<Found<'_>> {
     Some(Found { file, numbers: place(line, Some(column)), severity: Some(Severity::Error), message })
 }
 
+/// Sun's Pascal: `E 18520 line 61 -  0 is undefined`, below a line that names the file.
+fn lettered(text: &str) -> Option<Found<'_>> {
+    let (letter, rest) = text.split_once(' ')?;
+    let severity = severity::of_letter(letter)?;
+    let (_, rest) = digits(rest)?;
+    let (line, rest) = digits(rest.strip_prefix(" line ")?)?;
+    let message = rest.strip_prefix(" - ")?.trim_start();
+    Some(Found { file: "", numbers: place(line, None), severity: Some(severity), message })
+}
+
 /// `Line   5: W message`, `fecs WARN → line 20, col 25: message`
 fn spoken(text: &str) -> Option<Found<'_>> {
     let (said, rest) = match text.split_once(" → ") {
@@ -215,11 +226,16 @@ fn spoken(text: &str) -> Option<Found<'_>> {
     };
     let rest = rest.strip_prefix("line ").or_else(|| rest.strip_prefix("Line "))?.trim_start();
     let (line, rest) = digits(rest)?;
-    let (column, rest) = match rest.strip_prefix(", col ").or_else(|| rest.strip_prefix(", column ")).and_then(digits) {
-        Some((column, rest)) => (Some(column), rest),
-        None => (None, rest),
+    let (column, rest) =
+        match [", col ", ", column ", " column "].iter().find_map(|word| digits(rest.strip_prefix(word)?)) {
+            Some((column, rest)) => (Some(column), rest),
+            None => (None, rest),
+        };
+    // HTML Tidy: `line 1 column 56 - Warning: message`
+    let message = match rest.strip_prefix(" - ") {
+        Some(message) if severity::cut(message).severity.is_some() => message,
+        Some(_) | None => rest.strip_prefix(": ")?.trim_start(),
     };
-    let message = rest.strip_prefix(": ")?.trim_start();
     let lettered = message.split_once(' ').and_then(|(letter, rest)| Some((severity::of_letter(letter)?, rest)));
     let (severity, message) = match (said, lettered) {
         (None, Some((severity, message))) => (Some(severity), message),
@@ -245,7 +261,7 @@ fn numbered(text: &str) -> Option<Found<'_>> {
     }
     // `Error 24 at (2:a.f90) : message`
     if let Some((word, rest)) = text.split_once(" at (")
-        && let Some(severity) = severity::cut(word).severity
+        && let Some(Some(severity)) = severity::only(word)
         && let Some((line, rest)) = digits(rest)
         && let Some((file, message)) = rest.strip_prefix(':').and_then(|rest| rest.split_once(") : "))
     {

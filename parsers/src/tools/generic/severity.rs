@@ -17,6 +17,10 @@ const WORDS: &[(&str, Severity)] = &[
     ("fatal error", Severity::Error),
     ("syntax error", Severity::Error),
     ("parse error", Severity::Error),
+    ("parser error", Severity::Error),
+    ("parser warning", Severity::Warning),
+    ("validity error", Severity::Error),
+    ("namespace error", Severity::Error),
     ("semantic error", Severity::Error),
     ("fatal", Severity::Error),
     ("severe", Severity::Error),
@@ -98,6 +102,13 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
         && !name.contains(' ')
     {
         return Some((Some(Severity::Error), rest.trim_start()));
+    }
+    // GLib's `Gtk-WARNING **: `, which may also tell the time
+    if let Some((head, rest)) = text.split_once(" **: ")
+        && let Some((_, level)) = head.rsplit_once('-')
+        && let Some((severity, "", _)) = word(level)
+    {
+        return Some((Some(severity), rest));
     }
     // The Portland Group's `PGC-S-0039-`
     if let Some((program, rest)) = text.split_once('-')
@@ -209,11 +220,43 @@ fn front(said: &mut Said<'_>) {
             }
         }
     }
+    if let Some((code, severity, message)) = ibm(text) {
+        (said.code, said.severity, said.message) = (Some(code), Some(severity), message);
+        return;
+    }
     front_word(said);
+}
+
+/// IBM's `1506-046 (S) message`
+fn ibm(text: &str) -> Option<(&str, Severity, &str)> {
+    let (code, rest) = text.split_once(" (")?;
+    let (letter, message) = rest.split_once(") ")?;
+    let (product, number) = code.split_once('-')?;
+    let numbered =
+        product.len() == 4 && number.len() == 3 && (product.bytes().chain(number.bytes())).all(|b| b.is_ascii_digit());
+    let severity = match letter {
+        "I" => Severity::Info,
+        "W" => Severity::Warning,
+        "E" | "S" | "U" => Severity::Error,
+        _ => return None,
+    };
+    numbered.then_some((code, severity, message))
+}
+
+/// `DeprecationWarning: message`: a class's name that says what it is.
+fn class(text: &str) -> Option<(&str, &str)> {
+    let (name, message) = text.split_once([':', ' '])?;
+    let stem = name.strip_suffix("Warning")?;
+    let is_name = stem.starts_with(|c: char| c.is_ascii_uppercase()) && stem.bytes().all(|b| b.is_ascii_alphanumeric());
+    (is_name && !message.trim().is_empty()).then(|| (name, message.trim_start()))
 }
 
 fn front_word(said: &mut Said<'_>) {
     let text = said.message;
+    if let Some((name, message)) = class(text) {
+        (said.code, said.severity, said.message) = (Some(name), Some(Severity::Warning), message);
+        return;
+    }
     if let Some((severity, rest, head)) = word(text) {
         // `error: x`, `error X12: x`, `error - x`, `error[X12]: x`, `Error! X12:`; `error handling is bad` says none.
         let after = rest.trim_start_matches('!');
@@ -223,12 +266,22 @@ fn front_word(said: &mut Said<'_>) {
             || next.starts_with(['-', '#', ':'])
             || after.starts_with("  ")
             || is_code(first)
+            || is_aliased(first)
             || after.is_empty();
         let upper = head.bytes().all(|b| b.is_ascii_uppercase() || b == b' ');
         if marked || upper {
             said.severity = Some(severity);
             let keep =
                 head.len() > "warning".len() && head.contains(' ') && !head.to_ascii_lowercase().starts_with("fatal");
+            // `Error[32]: message`, `Warning[Pe852]: message`
+            if let Some((tag, rest)) = after.strip_prefix('[').and_then(|rest| rest.split_once("]: "))
+                && tag.len() <= 16
+                && tag.bytes().all(|b| b.is_ascii_alphanumeric())
+                && tag.ends_with(|c: char| c.is_ascii_digit())
+            {
+                (said.code, said.message) = (Some(tag), rest.trim_start());
+                return;
+            }
             // "Syntax error" is message as well.
             if !keep {
                 said.message = next.trim_start_matches([':', ';', ',', '-', ' ', '\t', ')', ']']);
@@ -276,18 +329,18 @@ fn code_in_front(said: &mut Said<'_>) {
     let numbered =
         bare.starts_with('#') && bare.len() > 1 && bare[1..].bytes().all(|b| b.is_ascii_digit() || b == b'-');
     let named = first.ends_with(':') && is_rule(bare) && bare.contains(['-', '/', '_']) && !bare.starts_with('/');
-    // markdownlint: `MD013/line-length`
-    let aliased = bare.split_once('/').is_some_and(|(code, name)| is_code(code) && is_rule(name));
-    if (is_code(bare) || numbered || named || aliased) && !rest.trim().is_empty() {
+    if (is_code(bare) || numbered || named || is_aliased(bare)) && !rest.trim().is_empty() {
         said.code = Some(bare.trim_start_matches('#'));
         said.message = rest.trim_start_matches([':', ' ', '-']);
-        // hadolint: `DL3008 warning: message`
+        // hadolint: `DL3008 warning: message`; Pro*C: `PCC-02150: error at …`
         if said.severity.is_none()
             && let Some((severity, rest, _)) = word(said.message)
-            && let Some(message) = rest.strip_prefix(':')
+            && (rest.is_empty() || rest.starts_with(':'))
         {
             said.severity = Some(severity);
-            said.message = message.trim_start();
+            if let Some(message) = rest.strip_prefix(':') {
+                said.message = message.trim_start();
+            }
         }
     }
 }
@@ -316,6 +369,11 @@ fn back(said: &mut Said<'_>) {
         said.message = message.trim_end();
         return;
     }
+}
+
+/// markdownlint's `MD013/line-length`
+fn is_aliased(word: &str) -> bool {
+    word.split_once('/').is_some_and(|(code, name)| is_code(code) && is_rule(name))
 }
 
 /// `C2065`, `TS2304`, `E0308`, `SC2086`, `CS-R1001`

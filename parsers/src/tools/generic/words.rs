@@ -54,7 +54,7 @@ fn around(text: &str, at: usize) -> Option<Found<'_>> {
     let head = head.trim_end_matches([',', ':', ' ', '(', '[']);
     let (lead, file) = last_name(head)?;
     // Perl's scripts need no extension: `syntax error at automake line 922, near`
-    let perl = lead.ends_with(" at ") && rest.starts_with(['.', ',']) && path::kind(file) == path::Kind::Word;
+    let perl = lead.trim_end().ends_with(" at") && rest.starts_with(['.', ',']) && path::kind(file) == path::Kind::Word;
     if path::kind(file) != path::Kind::File && !perl {
         return None;
     }
@@ -82,6 +82,13 @@ fn around(text: &str, at: usize) -> Option<Found<'_>> {
     if named && rest.starts_with(": ") && !tail.is_empty() {
         let severity = lead.trim_end_matches(':').rsplit([' ', ':']).next().and_then(severity::only).flatten();
         return Some(Found { file, numbers, severity, message: tail });
+    }
+    // chktex: `Warning 18 in a.tex line 3: message`
+    if let Some(Some(severity)) = lead.strip_suffix(" in").map(severity::only).unwrap_or_default()
+        && rest.starts_with(": ")
+        && !tail.is_empty()
+    {
+        return Some(Found { file, numbers, severity: Some(severity), message: tail });
     }
     let lead = ["at", "in", "from", "file"]
         .iter()
