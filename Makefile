@@ -5,7 +5,7 @@ CARGO_DENY_VERSION := 0.20.2
 # rustup's folder is not on the PATH of a shell that is older than the installation.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: help setup build images demo test chaos planted peers score fuzz lint deny ci clean
+.PHONY: help setup build images demo test chaos planted peers score fuzz fuzz-parse fuzz-unpack lint deny ci clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -49,11 +49,19 @@ score: ## Score the parsers on CORPORA
 	python3 $(CORPORA)/predict.py $(TARGET_DIR)/release/greenroom $(TARGET_DIR)/predictions.jsonl
 	python3 $(CORPORA)/score.py $(TARGET_DIR)/predictions.jsonl
 
-# Any bytes make a report. Findings land in parsers/fuzz; the ones kept as seeds are in parsers/fuzz/seeds.
+# Any bytes make a report, and any bytes for an archive stay in their folder. Findings land in parsers/fuzz and fuzz;
+# the ones kept as seeds are in their seeds folders.
 FUZZ_SECONDS ?= 60
-fuzz: ## Fuzz the parsers for FUZZ_SECONDS (needs cargo-fuzz; stable Rust will do)
+fuzz: fuzz-parse fuzz-unpack ## Fuzz the parsers and the unpacking of files, FUZZ_SECONDS each (needs cargo-fuzz; stable Rust will do)
+
+fuzz-parse:
 	mkdir -p parsers/fuzz/corpus/parse
 	cd parsers && cargo fuzz run -s none parse fuzz/corpus/parse fuzz/seeds/parse ../fixtures/output -- \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -rss_limit_mb=1024 -timeout=25
+
+fuzz-unpack:
+	mkdir -p fuzz/corpus/unpack
+	cd fuzz && cargo fuzz run --fuzz-dir . -s none unpack corpus/unpack seeds/unpack -- \
 		-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -rss_limit_mb=1024 -timeout=25
 
 lint: ## Check formatting, clippy and the shell scripts
