@@ -11,6 +11,7 @@ mod machine;
 pub mod mini_swe_agent;
 mod parallel;
 pub mod parsers;
+mod peers;
 mod rivals;
 pub mod sandbox;
 mod starts;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::loops::LoopsBench;
 use super::parsers::{ParsersBench, Throughput};
+use super::peers::Peer;
 use super::sandbox::{Figures, SandboxBench};
 use super::steps::StepsBench;
 use super::{Machine, Promise, Spread};
@@ -95,13 +96,23 @@ pub fn steps(bench: &StepsBench) -> String {
 pub fn parsers(bench: &ParsersBench) -> String {
     let mut text = String::new();
     head(&mut text, &bench.machine, "one core");
-    for (name, Throughput { bytes, mb_per_second, diagnostics, .. }) in
-        [("noisy", bench.noisy), ("noisy, short", bench.short), ("dense", bench.dense)]
+    for (name, Throughput { bytes, mb_per_second, diagnostics, .. }) in [("noisy", bench.noisy), ("dense", bench.dense)]
     {
         line(
             &mut text,
             &format!("  {name:<22} {mb_per_second:>8} MB/s  {DIM}{bytes} bytes, {diagnostics} findings{RESET}"),
         );
+    }
+    title(&mut text, "the noisy log by its length", "");
+    for size in &bench.sizes {
+        let peak = size.peak_memory_bytes.map_or("?".to_owned(), |bytes| format!("{:.0}", bytes as f64 / 1048576.0));
+        let length = format!("{} MB", size.bytes as f64 / 1e6);
+        line(&mut text, &format!("  {length:<22} {:>8} MB/s  {DIM}peak {peak} MiB{RESET}", size.mb_per_second));
+    }
+    title(&mut text, "a megabyte of the dense log", "");
+    for peer in &bench.peers {
+        let Peer { name, mb_per_second, found } = peer;
+        line(&mut text, &format!("  {name:<22} {mb_per_second:>8} MB/s  {DIM}{found} findings{RESET}"));
     }
     promises(&mut text, &bench.promises);
     text.trim_end().to_owned()

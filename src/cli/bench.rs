@@ -102,8 +102,8 @@ struct StepsArgs {
 
 #[derive(Debug, Args)]
 struct ParsersArgs {
-    /// Bytes of the noisy log; a quarter of it of the dense one
-    #[arg(long, value_name = "SIZE", default_value = "256m", value_parser = values::size)]
+    /// Bytes of the longest noisy log; a quarter of it of the dense one
+    #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = values::size)]
     bytes: u64,
     #[command(flatten)]
     format: FormatArgs,
