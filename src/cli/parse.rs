@@ -55,6 +55,8 @@ pub struct ParseArgs {
 /// A longer line of `--jsonl` input is refused rather than kept in memory.
 const LINE_BYTES_MAX: u64 = 1 << 30;
 pub(super) const PIECE_BYTES: usize = 1 << 18;
+/// Up to this length the output is shown as it is where the report of it would be longer.
+const RAW_BYTES_MAX: usize = 64 << 10;
 
 pub async fn run(args: ParseArgs, context: &mut Context) -> Result<ExitCode> {
     if args.schema {
@@ -73,7 +75,7 @@ pub async fn run(args: ParseArgs, context: &mut Context) -> Result<ExitCode> {
         follow::follow(input, &file, live, exit, args.format.format(), context)?;
         return Ok(ExitCode::Success);
     }
-    let report = read(&mut *input, &file, &args)?;
+    let (report, raw) = read(&mut *input, &file, &args)?;
     if args.sarif {
         context.printer.json(&greenroom_parsers::to_sarif(&report))?;
     } else if args.junit {
@@ -81,7 +83,7 @@ pub async fn run(args: ParseArgs, context: &mut Context) -> Result<ExitCode> {
     } else {
         match args.format.format() {
             Format::Json => context.printer.json(&report)?,
-            Format::Human => context.printer.result(&report::render(&report))?,
+            Format::Human => context.printer.result(&report::render_instead(&report, raw.as_deref()))?,
         }
     }
     Ok(ExitCode::Success)
@@ -108,19 +110,25 @@ fn open(file: &PathBuf) -> Result<Box<dyn BufRead + Send>> {
     Ok(Box::new(BufReader::with_capacity(PIECE_BYTES, opened)))
 }
 
-/// Piece by piece: a log may be larger than memory.
-fn read(input: &mut dyn BufRead, file: &Path, args: &ParseArgs) -> Result<Report> {
+/// Piece by piece: a log may be larger than memory. A short one is also answered as it is.
+fn read(input: &mut dyn BufRead, file: &Path, args: &ParseArgs) -> Result<(Report, Option<String>)> {
     let exit = args.exit_code.map(Exit::Code);
     let mut parser = Parser::new(args.tool.as_deref(), args.command.as_deref(), exit);
     let mut piece = vec![0; PIECE_BYTES];
+    let mut raw = Some(Vec::new());
     loop {
         match input.read(&mut piece) {
-            Ok(0) => return Ok(parser.finish()),
-            Ok(count) => parser.feed(&piece[..count]),
+            Ok(0) => break,
+            Ok(count) => {
+                parser.feed(&piece[..count]);
+                raw = raw.filter(|raw| raw.len() + count <= RAW_BYTES_MAX);
+                raw.iter_mut().for_each(|raw| raw.extend_from_slice(&piece[..count]));
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Error::usage(format!("cannot read `{}`", file.display())).because(error)),
         }
     }
+    Ok((parser.finish(), raw.map(|raw| String::from_utf8_lossy(&raw).into_owned())))
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,8 @@
 mod compact;
 mod delta;
 mod findings;
+#[cfg(test)]
+mod never_worse;
 mod render;
 pub mod score;
 

@@ -108,16 +108,19 @@ pub fn render_command(outcome: Outcome, report: &Report, output: &str, cut: bool
         return text;
     }
     let (shown, shortened) = head_and_tail(output, OUTPUT_BYTES_MAX);
-    text.push_str(&shown);
+    let list = match cut || shortened {
+        true => list_findings(&findings(report), delta, OUTPUT_BYTES_MAX),
+        false => String::new(),
+    };
+    // Both ends and what was read between them are no shorter than the whole.
+    let shown = if !cut && output.len() <= shown.len() + list.len() { output } else { &shown };
+    text.push_str(shown);
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    if cut || shortened {
-        let list = list_findings(&findings(report), delta);
-        if !list.is_empty() {
-            text.push_str("\nread from the whole output:\n");
-            text.push_str(&list);
-        }
+    if !list.is_empty() && shown.len() != output.len() {
+        text.push_str("\nread from the whole output:\n");
+        text.push_str(&list);
     }
     text
 }
@@ -156,50 +159,74 @@ pub fn render_verification(
     text
 }
 
-/// The list, or the raw tail where that is shorter or nothing was understood.
-fn evidence(report: &Report, delta: &Delta, tail: &str) -> String {
+/// The list, or the raw output where that is shorter or nothing was understood: never longer than the raw output. Lines
+/// that nobody could read are counted.
+pub(super) fn evidence(report: &Report, delta: &Delta, tail: &str) -> String {
     let found = findings(report);
-    let list = list_findings(&found, delta);
-    let raw_is_whole = (report.input_bytes as usize) <= TAIL_BYTES_MAX.min(tail.len());
-    if list.is_empty() || (raw_is_whole && tail.len() <= list.len()) {
-        return format!("output:\n{}\n", tail.trim_end());
+    let raw_bytes = report.input_bytes as usize;
+    let raw = || format!("output:\n{}\n", tail.trim_end());
+    let raw_is_whole = raw_bytes <= tail.len();
+    let unread = match report.unread_lines {
+        0 => String::new(),
+        lines => format!("lines that were not understood: {lines}\n"),
+    };
+    // What made the check fail is among the lines that were not understood.
+    let is_unexplained = report.unread_lines > 0 && found.iter().all(|finding| finding.kind == FindingKind::Warning);
+    if found.is_empty() || is_unexplained && raw_is_whole {
+        return raw();
     }
-    let mut text = list;
-    if report.unread_lines > 0 && found.iter().all(|finding| finding.kind == FindingKind::Warning) {
-        let (shown, _) = head_and_tail(tail, TAIL_BYTES_MAX);
+    let ends_bytes = if is_unexplained { TAIL_BYTES_MAX } else { 0 };
+    let mut text = list_findings(&found, delta, raw_bytes.saturating_sub(unread.len() + ends_bytes));
+    text.push_str(&unread);
+    if is_unexplained {
+        let (shown, _) = head_and_tail(tail, TAIL_BYTES_MAX - "last of the output:\n… 1000 bytes left out …\n\n".len());
         let _ = writeln!(text, "last of the output:\n{}", shown.trim_end());
+    }
+    if raw_is_whole && tail.len() <= text.len() { raw() } else { text }
+}
+
+/// As many findings as fit, but the first one always.
+fn list_findings(found: &[Finding], delta: &Delta, bytes_max: usize) -> String {
+    const MORE_BYTES: usize = "… and 10000 more\n".len();
+    let bytes_max = bytes_max.saturating_sub(MORE_BYTES);
+    let mut text = String::new();
+    for (number, finding) in found.iter().enumerate() {
+        let part = one_finding(number + 1, finding, delta, bytes_max);
+        if number == FINDINGS_SHOWN || number > 0 && text.len() + part.len() > bytes_max {
+            let _ = writeln!(text, "… and {} more", found.len() - number);
+            break;
+        }
+        text.push_str(&part);
     }
     text
 }
 
-fn list_findings(found: &[Finding], delta: &Delta) -> String {
-    let mut text = String::new();
-    for (number, finding) in found.iter().take(FINDINGS_SHOWN).enumerate() {
-        let kind = match finding.kind {
-            FindingKind::Error => "error",
-            FindingKind::FailedTest => "failed",
-            FindingKind::Trace => "uncaught",
-            FindingKind::Warning => "warning",
-        };
-        let mark = delta.mark(&finding.key).word();
-        let _ = write!(text, "{}. [{mark}] {kind} {}: ", number + 1, finding.title);
-        text.push_str(cut_at(&finding.message, MESSAGE_BYTES_MAX));
-        text.push('\n');
-        match (&finding.file, finding.line, finding.column) {
-            (Some(file), Some(line), Some(column)) => drop(writeln!(text, "   at {file}:{line}:{column}")),
-            (Some(file), Some(line), None) => drop(writeln!(text, "   at {file}:{line}")),
-            (Some(file), None, _) => drop(writeln!(text, "   in {file}")),
-            (None, _, _) => {}
-        }
-        for detail in &finding.details {
-            let _ = writeln!(text, "   {}", cut_at(detail, MESSAGE_BYTES_MAX));
-        }
-        for suggestion in &finding.suggestions {
-            let _ = writeln!(text, "   suggested: {}", cut_at(&suggestion.message, MESSAGE_BYTES_MAX));
-        }
+/// Title and place, then as many of its further lines as fit.
+fn one_finding(number: usize, finding: &Finding, delta: &Delta, bytes_max: usize) -> String {
+    let kind = match finding.kind {
+        FindingKind::Error => "error",
+        FindingKind::FailedTest => "failed",
+        FindingKind::Trace => "uncaught",
+        FindingKind::Warning => "warning",
+    };
+    let mark = delta.mark(&finding.key).word();
+    let mut text = format!("{number}. [{mark}] {kind} {}: ", finding.title);
+    text.push_str(cut_at(&finding.message, MESSAGE_BYTES_MAX));
+    text.push('\n');
+    match (&finding.file, finding.line, finding.column) {
+        (Some(file), Some(line), Some(column)) => drop(writeln!(text, "   at {file}:{line}:{column}")),
+        (Some(file), Some(line), None) => drop(writeln!(text, "   at {file}:{line}")),
+        (Some(file), None, _) => drop(writeln!(text, "   in {file}")),
+        (None, _, _) => {}
     }
-    if found.len() > FINDINGS_SHOWN {
-        let _ = writeln!(text, "… and {} more", found.len() - FINDINGS_SHOWN);
+    let details = finding.details.iter().map(|detail| format!("   {}\n", cut_at(detail, MESSAGE_BYTES_MAX)));
+    let suggestions = finding.suggestions.iter();
+    let suggestions = suggestions.map(|s| format!("   suggested: {}\n", cut_at(&s.message, MESSAGE_BYTES_MAX)));
+    for line in details.chain(suggestions) {
+        if text.len() + line.len() > bytes_max {
+            break;
+        }
+        text.push_str(&line);
     }
     text
 }

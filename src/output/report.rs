@@ -4,6 +4,7 @@ use greenroom_parsers::{
     Applicability, Diagnostic, Frame, Report, Severity, Suggestion, TestCase, TestStatus, Trace, Verdict,
 };
 
+use super::escape::{Sgr, escape};
 use super::human::style::{BOLD, DIM, GREEN, RED, RESET, YELLOW};
 
 /// Beyond these a line says how many more there are.
@@ -14,6 +15,23 @@ const FRAMES_MAX: usize = 8;
 const RELATED_MAX: usize = 4;
 
 pub fn render(report: &Report) -> String {
+    let mut text = findings(report);
+    text.push_str(&verdict_line(report));
+    text
+}
+
+/// The same, but the output itself where the findings in it would be longer to read.
+pub fn render_instead(report: &Report, raw: Option<&str>) -> String {
+    let found = findings(report);
+    let mut text = match raw.filter(|raw| raw.len() < escape(&found, Sgr::Drop).len()) {
+        Some(raw) => format!("{}\n", raw.trim_end()),
+        None => found,
+    };
+    text.push_str(&verdict_line(report));
+    text
+}
+
+fn findings(report: &Report) -> String {
     let mut text = String::new();
     section(&mut text, &report.traces, TRACES_MAX, "traces", push_trace);
     let failing: Vec<&TestCase> = report.tests.iter().filter(|test| is_news(test.status)).collect();
@@ -22,7 +40,6 @@ pub fn render(report: &Report) -> String {
     // Stable, so that the first cause stays first among its kind.
     diagnostics.sort_by_key(|diagnostic| diagnostic.severity.map_or(0, |severity| severity as u8));
     section(&mut text, &diagnostics, DIAGNOSTICS_MAX, "findings", |text, diagnostic| push_diagnostic(text, diagnostic));
-    text.push_str(&verdict_line(report));
     text
 }
 
@@ -224,7 +241,16 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::escape::{Sgr, escape};
+
+    #[test]
+    fn what_would_be_longer_is_the_output_itself() {
+        let finding = Diagnostic { file: Some("a.c".into()), message: "bad".into(), ..Diagnostic::default() };
+        let report = Report { diagnostics: vec![finding], ..Report::default() };
+        assert_eq!(escape(&render_instead(&report, Some("a.c: bad\n")), Sgr::Drop), "a.c: bad\nunknown\n");
+        let long = "a.c: bad\nand much more\n";
+        assert_eq!(render_instead(&report, Some(long)), render(&report));
+        assert_eq!(render_instead(&report, None), render(&report));
+    }
 
     #[test]
     fn findings_come_first_and_the_verdict_last() {
