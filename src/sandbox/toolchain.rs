@@ -24,21 +24,24 @@ pub struct Toolchain {
     dockerfile: &'static str,
     /// What Greenroom knows about the image: which repositories choose it, its default checks, its environment.
     pub manifest: &'static str,
+    /// What the Dockerfile copies, by name.
+    files: &'static [(&'static str, &'static str)],
 }
 
 macro_rules! toolchain {
-    ($name:literal) => {
+    ($name:literal $(, $file:literal)*) => {
         Toolchain {
             name: $name,
             dockerfile: include_str!(concat!("../../images/", $name, "/Dockerfile")),
             manifest: include_str!(concat!("../../images/", $name, "/image.toml")),
+            files: &[$(($file, include_str!(concat!("../../images/", $name, "/", $file)))),*],
         }
     };
 }
 
 /// Every toolchain, in the order in which they are listed.
 pub const TOOLCHAINS: &[Toolchain] = &[
-    toolchain!("python"),
+    toolchain!("python", "greenroom_locals.py", "greenroom.pth"),
     toolchain!("rust"),
     toolchain!("node"),
     toolchain!("go"),
@@ -98,7 +101,8 @@ impl Toolchain {
 
     fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
-        for part in [self.dockerfile, self.manifest, super::base::SCRIPT] {
+        let files = self.files.iter().map(|(_, content)| *content);
+        for part in [self.dockerfile, self.manifest, super::base::SCRIPT].into_iter().chain(files) {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }
@@ -175,9 +179,9 @@ pub(super) async fn build(
 fn context(toolchain: &Toolchain) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     let certificates = certificate_bundle();
-    for (path, content) in
-        [("Dockerfile", toolchain.dockerfile.as_bytes()), ("ca-certificates.crt", certificates.as_slice())]
-    {
+    let files = toolchain.files.iter().map(|(name, content)| (*name, content.as_bytes()));
+    let all = [("Dockerfile", toolchain.dockerfile.as_bytes()), ("ca-certificates.crt", certificates.as_slice())];
+    for (path, content) in all.into_iter().chain(files) {
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
         header.set_size(content.len() as u64);

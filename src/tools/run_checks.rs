@@ -19,6 +19,8 @@ use crate::task::{Check, CheckResult, Outcome};
 
 pub(super) const NAME: &str = "run_checks";
 const TAIL_BYTES_MAX: usize = 4 << 10;
+/// The first Python of a check takes it away again and tells local variables below a traceback: see `images/python`.
+const PYTHON_LOCALS: &str = "GREENROOM_PYTHON_LOCALS";
 const SOURCE_BYTES_MAX: u64 = 1 << 20;
 
 pub(super) fn spec() -> ToolSpec {
@@ -84,7 +86,8 @@ pub async fn run_checks_in_full(
     let (token, first) = first;
     let mut runs = Vec::with_capacity(checks.len());
     for (part, check) in (first..).zip(checks) {
-        let request = ExecRequest { part, ..ExecRequest::shell(token, &check.command, timeout) };
+        let env = vec![(PYTHON_LOCALS.to_owned(), "1".to_owned())];
+        let request = ExecRequest { part, env, ..ExecRequest::shell(token, &check.command, timeout) };
         let ran = run_in(sandbox, &request, &check.command).await?;
         if ran.output.outcome == Outcome::SandboxLost {
             return Err(SandboxError::Lost { detail: format!("while `{}` ran", check.command) }.into());

@@ -16,6 +16,7 @@ mod honesty;
 mod install;
 mod judgement;
 mod leftovers;
+mod locals;
 mod model_server;
 mod review;
 mod second_reader;
