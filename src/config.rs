@@ -190,6 +190,7 @@ pub struct Typed {
     pub checkpoint_at: Option<Vec<Mark>>,
     pub may_idle: bool,
     pub review: bool,
+    pub helpers: u32,
     pub env: Vec<(String, String)>,
 }
 
@@ -234,6 +235,7 @@ impl RunConfig {
             checkpoint_at: typed.checkpoint_at.or(file.checkpoint_at.map(|marks| marks.0)).unwrap_or_default(),
             may_idle: typed.may_idle,
             review: typed.review,
+            helpers_max: typed.helpers,
         };
         let mut env: BTreeMap<String, String> = file.env;
         env.extend(typed.env);

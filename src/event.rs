@@ -4,6 +4,7 @@ use greenroom_parsers::Report;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, WriterOutcome};
+use crate::helper::{HelperOf, HelperReport};
 use crate::id::{BlobId, CallToken, RunId};
 use crate::judgement::{Frozen, Judgement};
 use crate::ledger::{HypothesisNote, PlanItem};
@@ -40,6 +41,9 @@ pub enum Event {
         /// The run that this one was forked from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<Parent>,
+        /// Where another run asked for this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        helper: Option<Box<HelperOf>>,
     },
     /// What the run is told beside its task: data, whoever wrote it.
     BackgroundRead {
@@ -258,7 +262,10 @@ impl Event {
             snapshot.iter().map(|snapshot| Named::Snapshot(&snapshot.root))
         }
         match self {
-            Event::RunStarted { pristine, .. } => pristine.iter().map(Named::Manifest).collect(),
+            Event::RunStarted { pristine, helper, .. } => {
+                let files = helper.iter().map(|helper| Named::Snapshot(&helper.snapshot.root));
+                pristine.iter().map(Named::Manifest).chain(files).collect()
+            }
             Event::SandboxStarted { pristine, .. } => vec![Named::Manifest(pristine)],
             Event::BaselineFinished { checks, snapshot, frozen, .. } => {
                 let tests = frozen.iter().map(|frozen| Named::Bytes(&frozen.tests));
@@ -266,7 +273,8 @@ impl Event {
             }
             Event::VerificationFinished { checks, .. } => outputs(checks).collect(),
             Event::ToolCallFinished { result, snapshot, .. } => {
-                let output = result.output.iter().map(Named::Bytes);
+                let patch = result.helper.iter().filter_map(|report| report.patch.as_ref());
+                let output = result.output.iter().chain(patch).map(Named::Bytes);
                 output.chain(outputs(result.checks.as_deref().unwrap_or_default())).chain(root(snapshot)).collect()
             }
             Event::CandidatesRan { results, snapshot, .. } => {
@@ -366,6 +374,8 @@ pub enum ModelFailure {
     ContextOverflow,
     BadRequest,
     Invalid,
+    /// It was not asked: at its worst the request would take more than the run has left.
+    Budget,
 }
 
 /// What a tool call came to: told to the model either way. (A failure of ours ends the run instead.)
@@ -409,6 +419,9 @@ pub struct ToolOutcome {
     /// What it brought in from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installed: Option<Box<Install>>,
+    /// What a helper came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper: Option<Box<HelperReport>>,
     /// Whether the call may have changed files.
     #[serde(default)]
     pub may_write: bool,
@@ -439,6 +452,13 @@ pub struct Limits {
     /// A person must say yes at each checkpoint.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub review: bool,
+    /// Helpers in all, those of helpers among them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub helpers_max: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// How full the window is.
@@ -466,6 +486,8 @@ pub enum RunStatus {
     Limit,
     Parked,
     Failed,
+    /// A helper has done what it was asked to. Nothing is verified by that.
+    Answered,
 }
 
 impl Default for Limits {
@@ -481,6 +503,7 @@ impl Default for Limits {
             checkpoint_at: Vec::new(),
             may_idle: false,
             review: false,
+            helpers_max: 0,
         }
     }
 }
@@ -489,7 +512,7 @@ impl RunStatus {
     pub fn exit_code(self) -> crate::error::ExitCode {
         use crate::error::ExitCode;
         match self {
-            RunStatus::Verified => ExitCode::Success,
+            RunStatus::Verified | RunStatus::Answered => ExitCode::Success,
             RunStatus::Unverified => ExitCode::Unverified,
             RunStatus::Infeasible => ExitCode::Infeasible,
             RunStatus::Limit => ExitCode::Limit,

@@ -39,6 +39,8 @@ pub enum Failpoint {
     ToolRan,
     /// Its snapshot is stored, the step is not committed.
     StepSnapshotted,
+    /// Some of a helper's diff is in the workspace, some is not.
+    HelperMerging,
     TreeCaptured,
     Verified,
     /// A later runner holds the run and has written nothing.
@@ -54,7 +56,7 @@ pub enum Failpoint {
 }
 
 impl Failpoint {
-    pub const ALL: [Failpoint; 24] = [
+    pub const ALL: [Failpoint; 25] = [
         Failpoint::BlobWritten,
         Failpoint::BlobSynced,
         Failpoint::BlobRenamed,
@@ -71,6 +73,7 @@ impl Failpoint {
         Failpoint::ToolBeforeDispatch,
         Failpoint::ToolRan,
         Failpoint::StepSnapshotted,
+        Failpoint::HelperMerging,
         Failpoint::TreeCaptured,
         Failpoint::Verified,
         Failpoint::ResumeOpened,
@@ -99,6 +102,7 @@ impl Failpoint {
             Failpoint::ToolBeforeDispatch => "tool_before_dispatch",
             Failpoint::ToolRan => "tool_ran",
             Failpoint::StepSnapshotted => "step_snapshotted",
+            Failpoint::HelperMerging => "helper_merging",
             Failpoint::TreeCaptured => "tree_captured",
             Failpoint::Verified => "verified",
             Failpoint::ResumeOpened => "resume_opened",

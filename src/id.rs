@@ -16,6 +16,14 @@ impl RunId {
         RunId(ulid::Ulid::generate().to_string().to_lowercase())
     }
 
+    /// The helper that this run asks for in this call: the same name whoever asks, and however often.
+    pub fn helper(&self, token: CallToken) -> Self {
+        let own = ulid::Ulid::from_string(&self.0.to_uppercase()).expect("a run id is a ULID");
+        let hash = blake3::hash(format!("{} {token}", self.0).as_bytes());
+        let random = u128::from_le_bytes(hash.as_bytes()[..16].try_into().expect("16 bytes of 32"));
+        RunId(ulid::Ulid::from_parts(own.timestamp_ms(), random).to_string().to_lowercase())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod error;
 pub mod event;
 pub mod failpoint;
+pub mod helper;
 pub mod id;
 pub mod judgement;
 pub mod ledger;

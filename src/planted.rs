@@ -52,6 +52,8 @@ pub enum Planted {
     ResetBudgetOnResume,
     /// A request without an answer costs nothing.
     ForgiveUnanswered,
+    /// What a helper spent is nobody's.
+    ForgiveHelper,
     /// A rewind gives spent budget back.
     RefundOnRewind,
     /// Half an answer is carried out.
@@ -73,7 +75,7 @@ pub enum Planted {
 }
 
 impl Planted {
-    pub const ALL: [Planted; 31] = [
+    pub const ALL: [Planted; 32] = [
         Planted::SkipJournalSync,
         Planted::SkipBlobSync,
         Planted::RetryFailedSync,
@@ -96,6 +98,7 @@ impl Planted {
         Planted::AskAgainWhatIsCommitted,
         Planted::ResetBudgetOnResume,
         Planted::ForgiveUnanswered,
+        Planted::ForgiveHelper,
         Planted::RefundOnRewind,
         Planted::ExecuteCutAnswer,
         Planted::TrustExitCode,

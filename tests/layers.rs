@@ -35,8 +35,8 @@ fn layer(file: &str) -> Layer {
     let parts: Vec<&str> = file.trim_start_matches("src/").trim_end_matches(".rs").split('/').collect();
     match parts.as_slice() {
         [
-            "checkpoint" | "error" | "event" | "failpoint" | "id" | "judgement" | "ledger" | "message" | "network"
-            | "planted" | "score" | "shell" | "task",
+            "checkpoint" | "error" | "event" | "failpoint" | "helper" | "id" | "judgement" | "ledger" | "message"
+            | "network" | "planted" | "score" | "shell" | "task",
         ]
         | ["snapshot", "mod" | "seen"] => Layer::Vocabulary,
         ["model" | "sandbox" | "store", "mod"] => Layer::Seam,

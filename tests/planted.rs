@@ -43,6 +43,7 @@ fn caught_by(bug: Planted) -> By {
         Planted::ResetBudgetOnResume | Planted::ForgiveUnanswered => {
             By::Unit("a_request_without_an_answer_is_asked_again_and_charged_at_its_most")
         }
+        Planted::ForgiveHelper => By::Unit("what_a_helper_took_is_taken_from_who_asked"),
         Planted::RefundOnRewind => By::Unit("a_rewind_takes_the_conversation_back_and_no_budget"),
         Planted::ExecuteCutAnswer => By::Unit("an_answer_that_was_cut_off_is_never_executed"),
         Planted::TrustExitCode => By::Unit("exit_status_0_passes_only_where_the_output_does_not_contradict_it"),

@@ -25,7 +25,7 @@ const PARALLEL_PER_CPU: usize = 4;
 const TEMPERATURE: f32 = 1.0;
 const SUMMARY_CHARS_MAX: usize = 120;
 /// Not for a fork: they end the run, or move it to another container, or outlive the turn.
-const NOT_IN_A_FORK: [&str; 3] = ["submit", "install", "job"];
+const NOT_IN_A_FORK: [&str; 4] = ["submit", "install", "job", "helper"];
 
 /// One proposal, carried out.
 struct Tried {
@@ -133,7 +133,7 @@ impl Run<'_> {
         forks: &[Box<dyn Sandbox>],
     ) -> Result<Vec<Result<Tried, ModelError>>, ToolFailure> {
         self.read_inbox()?;
-        let request = context::build(&self.state, tools::specs());
+        let request = context::build(&self.state, tools::specs(self.state.may_have_helpers()));
         let count = forks.len() as u64;
         let estimated_input_tokens = context::estimated_tokens(&request);
         let most = Usage {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::capture::capture;
+use super::helpers::Seed;
 use super::install::network_events;
 use super::notes::Underway;
 use super::review::Reviewer;
@@ -16,9 +17,10 @@ use super::snapshots::Snapshots;
 use super::{RunState, Step};
 use crate::context;
 use crate::error::{Error, ExitCode, Result};
-use crate::event::{Background, Event, JOURNAL_SCHEMA, Limits, RunOutcome, RunStatus, ToolOutcome};
+use crate::event::{Background, Event, JOURNAL_SCHEMA, Limits, ModelFailure, RunOutcome, RunStatus, ToolOutcome};
 use crate::failpoint::{self, Failpoint};
 use crate::feedback::Delta;
+use crate::helper::HELPER;
 use crate::id::{CallToken, RunId};
 use crate::message::{ToolUse, Usage};
 use crate::model::{Model, ModelError};
@@ -40,6 +42,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     pub launcher: Arc<dyn Launcher>,
     pub model: Arc<dyn Model>,
+    /// Of its helpers; `None`: the same.
+    pub helper_model: Option<Arc<dyn Model>>,
     /// Keeps the notes of checkpoints; `None`: they hold what the runner knows and no more.
     pub writer: Option<Arc<dyn Model>>,
     /// The second reader of what passes.
@@ -58,6 +62,8 @@ pub struct Parts {
     pub background: Vec<Background>,
     /// `None` where the operator does not let the agent install anything.
     pub installer: Option<Installer>,
+    /// Where another run asked for this one.
+    pub helper: Option<Seed>,
 }
 
 #[derive(Debug, Clone)]
@@ -133,6 +139,7 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
         plan: parts.settings.plan.clone(),
         pristine: Some(pristine),
         parent: None,
+        helper: parts.helper.as_ref().map(|seed| Box::new(seed.of.clone())),
     };
     let state = RunState::start(&started).expect("the event starts a run");
     let mut run = Run::new(parts, state, observer);
@@ -233,7 +240,8 @@ impl<'a> Run<'a> {
                 return self.finish(RunOutcome { status: RunStatus::Parked, reason: "interrupted".into() });
             }
             // Not broken off: a container that the engine has only begun to create would stay behind.
-            let starts_one = matches!(step, Step::StartSandbox | Step::Verify | Step::TryCandidates { .. });
+            let starts_one = matches!(step, Step::StartSandbox | Step::Verify | Step::TryCandidates { .. })
+                || matches!(&step, Step::CallTool { call, .. } if call.name == HELPER);
             let outcome = tokio::select! {
                 biased;
                 () = stop.cancelled(), if !starts_one => continue,
@@ -258,11 +266,12 @@ impl<'a> Run<'a> {
     async fn carry_out(&mut self, step: Step, stop: &CancellationToken) -> Result<(), ToolFailure> {
         self.have_sandbox(&step).await?;
         match step {
+            Step::StartSandbox | Step::RunBaseline if self.parts.helper.is_some() => self.begin_helper().await,
             Step::StartSandbox => self.start_sandbox().await,
             Step::RunBaseline => self.run_baseline().await,
             Step::CallModel { turn } => self.call_model(turn).await,
             Step::TryCandidates { turn, count } => self.try_candidates(turn, count, stop).await,
-            Step::CallTool { token, call } => self.call_tool(token, call).await,
+            Step::CallTool { token, call } => self.call_tool(token, call, stop).await,
             Step::WriteCheckpoint => {
                 let checkpoint = Box::new(context::checkpoint(&self.state));
                 self.commit(Event::CheckpointWritten { checkpoint })?;
@@ -279,10 +288,7 @@ impl<'a> Run<'a> {
             }
             Step::CaptureTree => self.capture_tree().await,
             Step::Verify => self.verify(stop).await,
-            Step::Finish(outcome) => {
-                let elapsed_ms = millis(self.elapsed());
-                self.commit(Event::Finished { outcome, elapsed_ms })
-            }
+            Step::Finish(outcome) => self.end(outcome),
             Step::Done => Ok(()),
         }
     }
@@ -299,8 +305,12 @@ impl<'a> Run<'a> {
     }
 
     fn finish(&mut self, outcome: RunOutcome) -> Result<()> {
+        self.end(outcome).map_err(failed)
+    }
+
+    pub(super) fn end(&mut self, outcome: RunOutcome) -> Result<(), ToolFailure> {
         let elapsed_ms = millis(self.elapsed());
-        self.commit(Event::Finished { outcome, elapsed_ms }).map_err(failed)
+        self.commit(Event::Finished { outcome, elapsed_ms })
     }
 
     async fn start_sandbox(&mut self) -> Result<(), ToolFailure> {
@@ -369,7 +379,7 @@ impl<'a> Run<'a> {
 
     pub(super) async fn call_model(&mut self, turn: u64) -> Result<(), ToolFailure> {
         self.read_inbox()?;
-        let request = context::build(&self.state, tools::specs());
+        let request = context::build(&self.state, tools::specs(self.state.may_have_helpers()));
         let estimated_input_tokens = context::estimated_tokens(&request);
         let most = Usage {
             input_tokens: Some(estimated_input_tokens),
@@ -382,6 +392,9 @@ impl<'a> Run<'a> {
             output_tokens_max: request.output_tokens_max,
             cost_usd_max: self.parts.model.cost_usd(&most),
         };
+        if let Some(detail) = self.beyond_budget(&most) {
+            return self.commit(Event::ModelFailed { turn, failure: ModelFailure::Budget, detail, elapsed_ms: 0 });
+        }
         let charged_late = planted::has(Planted::AskBeforeCharge);
         if !charged_late {
             self.commit(requested.clone())?;
@@ -416,7 +429,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn call_tool(&mut self, token: CallToken, call: ToolUse) -> Result<(), ToolFailure> {
+    async fn call_tool(
+        &mut self,
+        token: CallToken,
+        call: ToolUse,
+        stop: &CancellationToken,
+    ) -> Result<(), ToolFailure> {
         self.observer.progress(&Progress::RunningTool {
             step: token.0 + 1,
             tool: call.name.clone(),
@@ -437,7 +455,12 @@ impl<'a> Run<'a> {
         let began = Instant::now();
         let mut result = match parsed {
             Err(refusal) => ToolOutcome::refused(refusal),
+            Ok(_) if self.only_reads(&call.name) => tools::helper::read_only(&call.name),
             Ok(ToolCall::Install(args)) => self.install(token, &args).await?,
+            Ok(ToolCall::Helper(args)) => match self.help(token, &args, stop).await? {
+                Some(result) => result,
+                None => return Ok(()),
+            },
             Ok(tool) => {
                 let delta = delta(&self.state);
                 let store = self.parts.store.clone();
@@ -606,8 +629,9 @@ pub(super) fn with_ids(mut response: crate::message::ModelResponse, turn: u64) -
 
 /// The argument that says most: the command, the path, the pattern.
 fn detail(call: &ToolUse) -> String {
-    let text =
-        ["command", "path", "pattern", "manager", "summary"].iter().find_map(|key| call.input.get(key)?.as_str());
+    let text = ["command", "path", "pattern", "manager", "task", "summary"]
+        .iter()
+        .find_map(|key| call.input.get(key)?.as_str());
     let line = text.unwrap_or_default().lines().next().unwrap_or_default();
     line.chars().take(DETAIL_CHARS_MAX).collect()
 }
@@ -624,6 +648,7 @@ fn failed(failure: ToolFailure) -> Error {
     match failure {
         ToolFailure::Sandbox(error) => error.into(),
         ToolFailure::Store(error) => store_failed(error),
+        ToolFailure::Helper(error) => error,
     }
 }
 

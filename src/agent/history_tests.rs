@@ -23,6 +23,7 @@ fn begun(limits: Limits) -> Vec<Event> {
             plan: json!({}),
             pristine: None,
             parent: None,
+            helper: None,
         },
         Event::SandboxStarted {
             container: "c1".into(),

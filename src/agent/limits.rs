@@ -6,8 +6,9 @@ use super::RunState;
 pub(super) fn reached(state: &RunState) -> Option<String> {
     let limits = &state.limits;
     let spent_tokens = state.input_tokens + state.output_tokens;
-    if state.steps >= limits.steps_max {
-        return Some(format!("{} steps were used (limit {})", state.steps, limits.steps_max));
+    let steps = state.steps + state.helpers.steps;
+    if steps >= limits.steps_max {
+        return Some(format!("{steps} steps were used (limit {})", limits.steps_max));
     }
     // Every step may be preceded by answers that call no tool; those must end too.
     if state.turns >= limits.steps_max.saturating_mul(2).saturating_add(10) {

@@ -3,11 +3,15 @@
 mod candidates;
 mod capture;
 mod driver;
+mod helpers;
+#[cfg(test)]
+mod helpers_tests;
 pub mod history;
 #[cfg(test)]
 mod history_tests;
 mod install;
 mod limits;
+mod merging;
 pub mod notebook;
 mod notes;
 pub mod progress;
@@ -20,5 +24,6 @@ mod state_tests;
 pub mod window;
 
 pub use driver::{Observer, Parts, Progress, Settings, drive, resume};
+pub use helpers::{Seed, within_window};
 pub use review::Reviewer;
-pub use state::{CheckTally, RunState, Step};
+pub use state::{CheckTally, Helpers, RunState, Step};

@@ -108,7 +108,8 @@ impl Run<'_> {
 
     async fn sandbox_of_newest_files(&mut self) -> Result<Box<dyn Sandbox>, ToolFailure> {
         let parts = &self.parts;
-        match (self.state.snapshot(), &self.state.baseline) {
+        let seed = parts.helper.as_ref().map(|seed| &seed.of.snapshot);
+        match (self.state.snapshot().or(seed), &self.state.baseline) {
             (Some(snapshot), _) => {
                 let restored = restore(parts.launcher.as_ref(), &parts.store, &parts.spec, snapshot).await?;
                 self.snapshots = restored.1;

@@ -6,6 +6,7 @@ mod again;
 mod answer;
 pub(super) mod candidates;
 mod files;
+mod helpers;
 mod review;
 mod said;
 mod writer;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use greenroom_parsers::Report;
 
+pub use self::helpers::Helpers;
 pub(super) use self::writer::Writer;
 use super::limits;
 use super::notebook::Notebook;
@@ -22,6 +24,7 @@ use super::progress::{Observed, Progress, Standing};
 use super::window::{Due, Room, Window, tokens_of};
 use crate::event::{Background, Event, Limits, RunOutcome, RunStatus, ToolOutcome};
 use crate::feedback::{self, score::Measured};
+use crate::helper::HelperOf;
 use crate::id::{BlobId, CallToken, RunId};
 use crate::judgement::{Frozen, Judgement};
 use crate::message::{Block, Message, Role, ToolUse};
@@ -39,6 +42,9 @@ pub struct RunState {
     pub model: String,
     pub task: Task,
     pub limits: Limits,
+    /// Where another run asked for this one.
+    pub helper: Option<HelperOf>,
+    pub helpers: Helpers,
     pub image: Option<String>,
     /// The runtime that was asked for by name.
     pub runtime: Option<String>,
@@ -203,7 +209,7 @@ enum Phase {
 impl RunState {
     /// The state after `RunStarted`; `None` for any other event.
     pub fn start(event: &Event) -> Option<Self> {
-        let Event::RunStarted { run, repo, task, model, limits, pristine, .. } = event else { return None };
+        let Event::RunStarted { run, repo, task, model, limits, pristine, helper, .. } = event else { return None };
         Some(RunState {
             run: run.clone(),
             repo: repo.clone(),
@@ -211,6 +217,8 @@ impl RunState {
             tally: vec![CheckTally::default(); task.checks.len()],
             task: task.clone(),
             limits: limits.clone(),
+            helper: helper.as_deref().cloned(),
+            helpers: Helpers::default(),
             image: None,
             runtime: None,
             weaker: Vec::new(),
@@ -387,6 +395,9 @@ impl RunState {
                 if let Some(install) = &result.installed {
                     self.take_install(install);
                 }
+                if let Some(report) = &result.helper {
+                    self.take_helper(report);
+                }
                 if let Some(call) = self.pending.pop_front() {
                     self.notebook.note(self.steps - 1, &call, result);
                     self.results.push(Block::ToolResult {
@@ -413,7 +424,7 @@ impl RunState {
                     (Some(summary), None) => {
                         self.summary = Some(summary.clone()).filter(|text| !text.is_empty());
                         self.refuse_pending("not executed: it came after submit");
-                        self.phase = Phase::CaptureToVerify;
+                        self.phase = self.hand_in();
                     }
                     (None, _) if self.pending.is_empty() => {
                         self.close_turn(None);
@@ -489,7 +500,9 @@ impl RunState {
                 match outcome.status {
                     RunStatus::Parked | RunStatus::Failed if self.resume_at.is_none() => self.resume_at = Some(stopped),
                     RunStatus::Parked | RunStatus::Failed | RunStatus::Limit => {}
-                    RunStatus::Verified | RunStatus::Unverified | RunStatus::Infeasible => self.resume_at = None,
+                    RunStatus::Verified | RunStatus::Unverified | RunStatus::Infeasible | RunStatus::Answered => {
+                        self.resume_at = None;
+                    }
                 }
                 self.outcome = Some(outcome.clone());
                 self.container = None;

@@ -11,7 +11,7 @@ use crate::network::{Install, InstalledPackage, Manager};
 use crate::snapshot::TreePath;
 use crate::task::{Check, CheckResult, Outcome, Task};
 
-fn check(code: i32) -> CheckResult {
+pub(super) fn check(code: i32) -> CheckResult {
     CheckResult {
         check: Check { command: "make test".into() },
         outcome: Outcome::Exited { code },
@@ -22,7 +22,7 @@ fn check(code: i32) -> CheckResult {
     }
 }
 
-fn started(limits: Limits, instruction: Option<&str>) -> RunState {
+pub(super) fn started(limits: Limits, instruction: Option<&str>) -> RunState {
     let run: RunId = "01hzzzzzzzzzzzzzzzzzzzzzzz".parse().expect("a run id");
     let task = Task {
         instruction: instruction.map(str::to_owned),
@@ -40,12 +40,13 @@ fn started(limits: Limits, instruction: Option<&str>) -> RunState {
         plan: serde_json::Value::Null,
         pristine: None,
         parent: None,
+        helper: None,
     };
     RunState::start(&event).expect("the event starts a run")
 }
 
 /// Up to the first question to the model.
-fn ready(limits: Limits) -> RunState {
+pub(super) fn ready(limits: Limits) -> RunState {
     let mut state = started(limits, None);
     assert_eq!(state.next(), Step::StartSandbox);
     state.apply(&Event::SandboxStarted {
@@ -64,7 +65,7 @@ fn ready(limits: Limits) -> RunState {
     state
 }
 
-fn baseline(code: i32) -> Event {
+pub(super) fn baseline(code: i32) -> Event {
     Event::BaselineFinished {
         checks: vec![check(code)],
         build_output: vec![TreePath::new("target").expect("a plain path")],
@@ -74,7 +75,7 @@ fn baseline(code: i32) -> Event {
     }
 }
 
-fn answer(state: &mut RunState, calls: &[&str], stop_reason: StopReason) {
+pub(super) fn answer(state: &mut RunState, calls: &[&str], stop_reason: StopReason) {
     let turn = state.turns + 1;
     state.apply(&Event::ModelRequested { turn, estimated_input_tokens: 100, output_tokens_max: 0, cost_usd_max: None });
     let mut content = vec![Block::Text { text: "thinking aloud".into() }];
@@ -86,25 +87,25 @@ fn answer(state: &mut RunState, calls: &[&str], stop_reason: StopReason) {
     state.apply(&Event::ModelResponded { turn, response, cost_usd: Some(0.5), elapsed_ms: 100 });
 }
 
-fn finish_tool(state: &mut RunState, result: ToolOutcome) {
+pub(super) fn finish_tool(state: &mut RunState, result: ToolOutcome) {
     let Step::CallTool { token, call } = state.next() else { panic!("{:?}", state.next()) };
     state.apply(&Event::ToolCallStarted { token, call });
     state.apply(&Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: 20, snapshot: None });
 }
 
-fn checks_ran(code: i32) -> ToolOutcome {
+pub(super) fn checks_ran(code: i32) -> ToolOutcome {
     ToolOutcome { checks: Some(vec![check(code)]), ..ToolOutcome::told("checks ran") }
 }
 
-fn edited() -> ToolOutcome {
+pub(super) fn edited() -> ToolOutcome {
     ToolOutcome { may_write: true, ..ToolOutcome::told("edited") }
 }
 
-fn submitted() -> ToolOutcome {
+pub(super) fn submitted() -> ToolOutcome {
     ToolOutcome { submitted: Some("fixed it".into()), ..ToolOutcome::told("submitted") }
 }
 
-fn captured() -> Event {
+pub(super) fn captured() -> Event {
     Event::TreeCaptured {
         tree: BlobId::of(b"t"),
         patch: BlobId::of(b"p"),
@@ -114,7 +115,7 @@ fn captured() -> Event {
     }
 }
 
-fn verified(code: i32) -> Event {
+pub(super) fn verified(code: i32) -> Event {
     Event::VerificationFinished { checks: vec![check(code)], elapsed_ms: 30, judgement: None, score: None }
 }
 
@@ -369,6 +370,7 @@ fn the_fold_of_every_prefix_decides_the_same_as_the_live_run() {
         plan: serde_json::Value::Null,
         pristine: None,
         parent: None,
+        helper: None,
     }];
     let call = ToolUse { id: "a".into(), name: "bash".into(), input: json!({}) };
     let response = ModelResponse {

@@ -54,7 +54,10 @@ fn head_hash(text: &str) -> Result<String, String> {
 
 pub async fn run(args: AuditArgs, context: &mut Context) -> Result<ExitCode> {
     let dir = RunDir::find(&context.paths()?.state, &args.run).map_err(found)?;
-    let (verified, records) = verify::verify(&dir, args.head.as_deref())?;
+    let (mut verified, records) = verify::verify(&dir, args.head.as_deref())?;
+    for helper in dir.helpers().map_err(found)? {
+        verified.add_helper(&helper)?;
+    }
     let account = Account::of(&records);
     let exit = if verified.problems.is_empty() { ExitCode::Success } else { ExitCode::Unverified };
     match args.format.format() {
@@ -92,6 +95,7 @@ fn print(verified: &Verified, account: &Account, printer: &mut Printer) -> Resul
             Place::Blob { blob, step: Some(step) } => format!("blob {blob} of step {step}"),
             Place::Blob { blob, step: None } => format!("blob {blob}"),
             Place::Head { head } => format!("head {head}"),
+            Place::Helper { run } => format!("helper {run}"),
         };
         printer.result(&format!("{RED}{BOLD}not as written{RESET} {place}: {}", problem.detail))?;
     }

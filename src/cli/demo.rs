@@ -79,6 +79,7 @@ async fn one(task: &TaskFolder, context: &mut Context, interrupt: &Interrupt) ->
         rules: Rules::default(),
         model: cure(task)?,
         judge: None,
+        helper_model: None,
         // The events of many runs would drown what they came to.
         format: Format::Human,
     };

@@ -76,12 +76,16 @@ fn lines(records: &[Record]) -> String {
     records.iter().map(line).collect()
 }
 
-/// A tar of `journal.jsonl` and `blobs/<hash>`. Says how many blobs.
+/// A tar of `journal.jsonl`, `helpers/<run>/journal.jsonl` and so on downwards, and `blobs/<hash>`. Says how many blobs.
 fn archive(dir: &RunDir, journal_bytes: u64, valid_prefix: bool, output: &Path) -> Result<usize> {
-    let (verified, _) = verify::verify(dir, None)?;
+    let (mut verified, _) = verify::verify(dir, None)?;
+    let helpers = dir.helpers().map_err(found)?;
+    for helper in &helpers {
+        verified.add_helper(helper)?;
+    }
     let missing = verified.problems.iter().find_map(|problem| match &problem.place {
         verify::Place::Blob { blob, .. } => Some((blob, &problem.detail)),
-        verify::Place::Journal { .. } | verify::Place::Head { .. } => None,
+        verify::Place::Journal { .. } | verify::Place::Head { .. } | verify::Place::Helper { .. } => None,
     });
     if let Some((blob, detail)) = missing.filter(|_| !valid_prefix) {
         return Err(Error::internal(format!("cannot export: blob {blob} is damaged"))
@@ -93,6 +97,13 @@ fn archive(dir: &RunDir, journal_bytes: u64, valid_prefix: bool, output: &Path) 
         let mut archive = tar::Builder::new(BufWriter::new(file));
         let journal = std::fs::read(dir.journal_path())?;
         add(&mut archive, "journal.jsonl", &journal[..journal_bytes as usize])?;
+        for helper in &helpers {
+            let (journal, _) = helper.valid_prefix().map_err(io::Error::other)?;
+            let bytes = std::fs::read(helper.journal_path())?;
+            let path = helper.journal_path();
+            let path = path.strip_prefix(dir.path()).map_err(io::Error::other)?.to_string_lossy().into_owned();
+            add(&mut archive, &path, &bytes[..journal.valid_bytes as usize])?;
+        }
         let mut count = 0;
         for id in &verified.named {
             let Ok(bytes) = dir.blobs().get(id) else { continue };

@@ -170,7 +170,10 @@ fn unused_contents(state: &Path, runs: &Runs) -> Result<std::result::Result<Cont
     }
     let mut named = BTreeSet::new();
     for dir in &runs.kept {
-        let (verified, _) = verify::verify(dir, None)?;
+        let (mut verified, _) = verify::verify(dir, None)?;
+        for helper in dir.helpers().map_err(found)? {
+            verified.add_helper(&helper)?;
+        }
         if let Some(problem) = verified.problems.first() {
             // What a damaged folder named is not known.
             return Ok(Err(format!("run {} is damaged: {}", dir.run(), problem.detail)));

@@ -11,9 +11,9 @@ use super::{Context, found, past, prepare};
 use crate::agent::RunState;
 use crate::error::{Error, ExitCode, Result};
 use crate::event::Event;
-use crate::id::BlobId;
+use crate::id::{BlobId, RunId};
 use crate::output::human::style::{DIM, RESET};
-use crate::store::{RunStore, Store};
+use crate::store::{RunStore, Store, helper_path};
 
 /// Take in a run that `greenroom export` wrote, on this machine or another
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub async fn run(args: ImportArgs, context: &mut Context) -> Result<ExitCode> {
     let state_folder = context.paths()?.state;
     let shown = args.file.display().to_string();
     let blobs = prepare::shared_blobs(&state_folder)?;
-    let journal = unpack(&args.file, |id, bytes| match blobs.put(bytes)? == *id {
+    let (journal, helpers) = unpack(&args.file, |id, bytes| match blobs.put(bytes)? == *id {
         true => Ok(()),
         false => Err(bad(format!("blob {id} does not match its name"))),
     })
@@ -40,7 +40,7 @@ pub async fn run(args: ImportArgs, context: &mut Context) -> Result<ExitCode> {
     })?;
     // Before a journal is there that names them.
     blobs.sync().map_err(past::not_written)?;
-    let (store, read) = RunStore::import(&state_folder, &journal).map_err(found)?;
+    let (store, read) = RunStore::import(&state_folder, &journal, &helpers).map_err(found)?;
     let state = RunState::replay(read.records.iter().map(|record| &record.event))
         .ok_or_else(|| Error::usage(format!("the journal in `{shown}` is empty")))?;
     store.append(&Event::Imported { head: read.head().to_owned() }).map_err(past::not_written)?;
@@ -53,10 +53,13 @@ fn bad(detail: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, detail.into())
 }
 
-/// The journal; each blob goes to `put` with the name it claims. No path of the archive reaches the disk.
-fn unpack(path: &Path, put: impl Fn(&BlobId, &[u8]) -> io::Result<()>) -> io::Result<Vec<u8>> {
+/// The journal, and those of helpers by their place below it.
+type Journals = (Vec<u8>, Vec<(Vec<RunId>, Vec<u8>)>);
+
+/// The journals; each blob goes to `put` with the name it claims. No path of the archive reaches the disk.
+fn unpack(path: &Path, put: impl Fn(&BlobId, &[u8]) -> io::Result<()>) -> io::Result<Journals> {
     let mut archive = tar::Archive::new(File::open(path)?);
-    let mut journal = None;
+    let (mut journal, mut helpers) = (None, Vec::new());
     for entry in archive.entries()? {
         let entry = entry?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
@@ -66,9 +69,13 @@ fn unpack(path: &Path, put: impl Fn(&BlobId, &[u8]) -> io::Result<()>) -> io::Re
             journal = Some(bytes);
             continue;
         }
+        if let Some(path) = helper_path(&name) {
+            helpers.push((path, bytes));
+            continue;
+        }
         let id = name.strip_prefix("blobs/").and_then(BlobId::from_hex);
         let id = id.ok_or_else(|| bad(format!("it holds `{name}`, which is no part of a run")))?;
         put(&id, &bytes)?;
     }
-    journal.ok_or_else(|| bad("it holds no journal"))
+    Ok((journal.ok_or_else(|| bad("it holds no journal"))?, helpers))
 }

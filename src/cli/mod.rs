@@ -15,6 +15,7 @@ pub mod export;
 mod follow;
 pub mod fork;
 pub mod gc;
+mod helpers;
 pub mod images;
 pub mod import;
 mod interrupt;

@@ -30,6 +30,9 @@ pub(super) struct Plan {
     /// The second reader, as it was resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) judge: Option<String>,
+    /// Of helpers, as it was resolved; `None`: the run's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) helper_model: Option<String>,
     /// Commands that were run before, as root, with a reduced network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) setup: Vec<String>,

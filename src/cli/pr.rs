@@ -100,6 +100,7 @@ fn verdict(status: Option<RunStatus>) -> &'static str {
     match status {
         Some(RunStatus::Verified) => "The checks pass in a clean container on the original tree plus this patch.",
         Some(RunStatus::Unverified) => "Not verified: the checks do not pass in a clean container.",
+        Some(RunStatus::Answered) => "Not verified: this is the work of a helper of another run.",
         Some(RunStatus::Infeasible | RunStatus::Limit | RunStatus::Parked | RunStatus::Failed) | None => {
             "Not verified: the run ended before its work was done."
         }

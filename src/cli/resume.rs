@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::helpers::refuse_helper;
 use super::interrupt::Interrupt;
 use super::plan::Plan;
 use super::review::{ReviewAt, reviewer};
@@ -106,6 +107,7 @@ async fn attempt(
         store: store.clone(),
         launcher: engine.launcher(&paths.state).await,
         model,
+        helper_model: plan.helper_model.as_deref().map(|id| engine::model(Some(id))).transpose()?,
         writer,
         reviewer,
         judge: plan.judge.as_deref().map(|judge| engine::model(Some(judge))).transpose()?,
@@ -123,6 +125,7 @@ async fn attempt(
         traffic: Traffic::default(),
         background: Vec::new(),
         installer,
+        helper: None,
     };
     context.printer.note(&format!("{DIM}resume{RESET} {} after {} steps", state.run, state.steps))?;
     drive(parts, Begin::Again { state: Box::new(state), limits }, &store, format, context, interrupt, seen).await
@@ -149,6 +152,7 @@ fn open(name: &str, records: &[Record]) -> Result<RunState> {
         Error::usage(format!("run `{name}` has an empty journal"))
             .hint("it was killed before its first event; start the task anew with `greenroom run`")
     })?;
+    refuse_helper(&state)?;
     if state.can_resume() {
         return Ok(state);
     }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::helpers::refuse_helper;
 use super::{Context, found, past};
 use crate::agent::{RunState, history};
 use crate::error::{Error, ExitCode, Result};
@@ -44,6 +45,7 @@ pub async fn run(args: RewindArgs, context: &mut Context) -> Result<ExitCode> {
 pub(super) fn step_of(name: &str, records: &[Record], step: u64) -> Result<RunState> {
     let state = RunState::replay(records.iter().map(|record| &record.event))
         .ok_or_else(|| Error::usage(format!("run `{name}` has an empty journal")))?;
+    refuse_helper(&state)?;
     let branch = history::branch(records.iter().map(|record| &record.event));
     if history::end_of_step(&branch, step).is_none() {
         let steps: Vec<u64> = branch.iter().filter_map(|event| history::step_ended(event)).collect();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::confine::ConfineArgs;
+use super::helpers::HelperArgs;
 use super::interrupt::Interrupt;
 use super::judge::JudgeArgs;
 use super::memory;
@@ -92,6 +93,8 @@ pub struct RunArgs {
     #[arg(long, env = "GREENROOM_INSTALL")]
     install: bool,
     #[command(flatten)]
+    helpers: HelperArgs,
+    #[command(flatten)]
     judge: JudgeArgs,
     #[command(flatten)]
     sandbox: SandboxArgs,
@@ -136,6 +139,8 @@ pub(super) struct Job {
     pub(super) rules: Rules,
     pub(super) model: Arc<dyn Model>,
     pub(super) judge: Option<Arc<dyn Model>>,
+    /// `None`: helpers, if there are any, have the run's own.
+    pub(super) helper_model: Option<Arc<dyn Model>>,
     /// Of events; a run inside `demo` shows only its progress.
     pub(super) format: Format,
 }
@@ -215,6 +220,7 @@ fn resolve(args: RunArgs, clone: Option<&Fetched>, context: &Context) -> Result<
         checkpoint_at: args.checkpoint_at,
         may_idle: args.may_idle,
         review: args.review == ReviewAt::Checkpoint,
+        helpers: args.helpers.count(),
         env: args.sandbox.env.clone(),
     };
     let named = clone.map_or(args.repo, |clone| clone.folder().to_owned());
@@ -230,8 +236,9 @@ fn resolve(args: RunArgs, clone: Option<&Fetched>, context: &Context) -> Result<
     let format = args.format.format();
     let traffic = clone.map_or_else(Traffic::default, |clone| clone.traffic.clone());
     let (rules, judge) = (args.judge.rules()?, args.judge.model()?);
+    let helper_model = args.helpers.model()?;
     let (sandbox, install) = (args.sandbox, args.install);
-    Ok(Job { config, sandbox, install, traffic, instruction, checks, rules, model, judge, format })
+    Ok(Job { config, sandbox, install, traffic, instruction, checks, rules, model, judge, helper_model, format })
 }
 
 /// The user's words; from stdin only where `-` asks for it.
@@ -297,7 +304,8 @@ pub(super) struct Seen {
 }
 
 async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &mut Seen) -> Result<()> {
-    let Job { config, sandbox, install, mut traffic, instruction, checks, rules, model, judge, format } = job;
+    let Job { config, sandbox, install, mut traffic, instruction, checks, rules, model, judge, helper_model, format } =
+        job;
     let paths = context.paths()?;
     let reviewer = reviewer(config.limits.review)?;
     let (image_name, checks) = prepare::choose(&config, &checks, &mut context.printer)?;
@@ -337,6 +345,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         model: absolute(model.id()),
         writer_model: config.writer_model.as_deref().map(absolute),
         judge: judge.as_ref().map(|judge| absolute(judge.id())),
+        helper_model: helper_model.as_ref().map(|model| absolute(model.id())),
         setup: sandbox.setup.clone(),
         runtime: sandbox.confine.runtime.clone(),
         weaker: sandbox.confine.weaker(),
@@ -348,7 +357,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         run,
         repo: config.repository(),
         task: Task { instruction, checks, rules },
-        limits: within_window(config.limits, model.as_ref()),
+        limits: agent::within_window(config.limits, model.as_ref()),
         plan: plan.to_value(),
         rules: style,
     };
@@ -357,6 +366,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         store: store.clone(),
         launcher: engine.launcher(&paths.state).await,
         model,
+        helper_model,
         writer,
         judge,
         reviewer,
@@ -367,6 +377,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         traffic,
         background,
         installer: install.then(|| Installer::new(engine.docker_launcher(&paths.state), setup)),
+        helper: None,
     };
     drive(parts, Begin::New, &store, format, context, interrupt, seen).await
 }
@@ -403,15 +414,6 @@ pub(super) async fn drive(
     memory::remember(&context.paths()?.state, &pristine, &state, store, &mut context.printer)?;
     // Only after the run's own end was recorded: a reader that has gone stops the run, it does not fail it.
     failure.map_or(Ok(()), Err)
-}
-
-/// A request must leave room for the answer in a small window.
-fn within_window(limits: Limits, model: &dyn Model) -> Limits {
-    let context_tokens_max = match model.limits().context_tokens {
-        Some(window) => limits.context_tokens_max.min(window / 4 * 3),
-        None => limits.context_tokens_max,
-    };
-    Limits { context_tokens_max, ..limits }
 }
 
 impl Done {

@@ -34,6 +34,8 @@ struct RunLine {
     task: Option<String>,
     model: Option<String>,
     steps: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    helpers: u32,
     files_changed: Vec<String>,
     /// Why the journal cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +77,7 @@ fn read(run: &RunId, records: &[Record]) -> RunLine {
         task: state.as_ref().and_then(|state| state.task.instruction.clone()),
         model: state.as_ref().map(|state| state.model.clone()),
         steps: state.as_ref().map_or(0, |state| state.steps),
+        helpers: state.as_ref().map_or(0, |state| state.helpers.count),
         files_changed: state.map(|state| state.files_changed).unwrap_or_default(),
         damaged: None,
     }
@@ -94,5 +97,14 @@ fn render(line: &RunLine) -> String {
     let task = line.task.as_deref().unwrap_or("make the checks pass").lines().next().unwrap_or_default();
     let task: String = task.chars().take(TASK_CHARS_MAX).collect();
     let repo = line.repo.as_deref().unwrap_or("-");
-    format!("{}  {started:<16}  {colour}{status:<10}{RESET}  {repo}  {DIM}{task}{RESET}", line.run)
+    let helpers = match line.helpers {
+        0 => String::new(),
+        1 => format!("  {DIM}(1 helper){RESET}"),
+        count => format!("  {DIM}({count} helpers){RESET}"),
+    };
+    format!("{}  {started:<16}  {colour}{status:<10}{RESET}  {repo}  {DIM}{task}{RESET}{helpers}", line.run)
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

@@ -11,6 +11,7 @@ use crate::checkpoint::WriterOutcome;
 use crate::error::{Error, ExitCode, Result};
 use crate::event::{Event, ToolOutcome};
 use crate::feedback::{self, findings};
+use crate::helper::{HelperReport, Merge};
 use crate::network::{InstalledPackage, Manager, ProxyRecord};
 use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET};
 use crate::output::jsonl::EventLine;
@@ -119,7 +120,7 @@ pub fn event(event: &Event) -> Option<String> {
         }
         Event::ToolCallStarted { token, call } => {
             let argument =
-                ["command", "path", "pattern", "manager"].iter().find_map(|key| call.input.get(key)?.as_str());
+                ["command", "path", "pattern", "manager", "task"].iter().find_map(|key| call.input.get(key)?.as_str());
             let argument = argument.unwrap_or_default().lines().next().unwrap_or_default();
             let line = format!("{DIM}step {}{RESET} {BOLD}{}{RESET} {}", token.0 + 1, call.name, shorten(argument));
             Some(line.trim_end().to_owned())
@@ -182,6 +183,9 @@ fn tool_result(result: &ToolOutcome) -> Option<String> {
     if let Some(install) = &result.installed {
         return Some(installed(install.manager, &install.packages));
     }
+    if let Some(report) = &result.helper {
+        return Some(helper(report));
+    }
     if result.is_error {
         return Some(format!(
             "    {RED}refused{RESET}: {}",
@@ -190,6 +194,21 @@ fn tool_result(result: &ToolOutcome) -> Option<String> {
     }
     let outcome = result.outcome.filter(|outcome| !outcome.succeeded())?;
     Some(format!("    {RED}{outcome}{RESET}"))
+}
+
+/// How it ended, what became of its changes, and where the rest is told.
+fn helper(report: &HelperReport) -> String {
+    let (colour, status) = summary::status_word(Some(report.status));
+    let changed = files(report.files_changed.len());
+    let merge = match &report.merge {
+        Merge::Nothing => "nothing changed".to_owned(),
+        Merge::Merged => format!("{changed} merged"),
+        Merge::ThrownAway => format!("{changed} thrown away"),
+        Merge::Refused { conflicts } => format!("{RED}not merged{RESET}: {}", shorten(&conflicts.join(", "))),
+    };
+    let answer = report.answer.trim().lines().next().map(|line| format!("\n    {}", shorten(line)));
+    let steps = plural(report.steps as usize, "step");
+    format!("    {colour}{status}{RESET} {DIM}{} {steps}{RESET}, {merge}{}", report.run, answer.unwrap_or_default())
 }
 
 /// What went out and came in, host by host, and everything that was not served.

@@ -30,12 +30,14 @@ const BACKGROUND_PERCENT: u64 = 15;
 const TASK_PERCENT: u64 = 60;
 
 const SYSTEM: &str = include_str!("prompts/system.md");
+const HELPER_SYSTEM: &str = include_str!("prompts/helper.md");
 
 /// The next request, with what the model may call. Never longer than the run's context budget, halved for every time the
 /// provider found it too long.
 pub fn build(state: &RunState, tools: Vec<ToolSpec>) -> ModelRequest {
     let room = Room::of(&state.limits, state.shrinks);
-    let overhead = budget::overhead(SYSTEM, &tools);
+    let system = if state.helper.is_some() { HELPER_SYSTEM } else { SYSTEM };
+    let overhead = budget::overhead(system, &tools);
     let tokens_max = state.window.estimated(room.request).saturating_sub(overhead);
     let opening_max = opening_tokens(state, room, overhead).min(tokens_max * OPENING_PERCENT_MAX / 100);
     let mut opening = Message::user(opening(state, opening_max));
@@ -48,7 +50,7 @@ pub fn build(state: &RunState, tools: Vec<ToolSpec>) -> ModelRequest {
     messages.extend(turns.cloned());
     budget::fit(&mut messages, tokens_max);
     ModelRequest {
-        system: SYSTEM.into(),
+        system: system.into(),
         messages,
         tools,
         output_tokens_max: room.answer as u32,
@@ -90,6 +92,10 @@ fn opening_tokens(state: &RunState, room: Room, overhead: u64) -> u64 {
 fn opening(state: &RunState, tokens_max: u64) -> String {
     let mut text = String::new();
     match &state.task.instruction {
+        Some(words) if state.helper.is_some() => {
+            let words = checkpoint::cut(words, tokens_max * TASK_PERCENT / 100);
+            let _ = writeln!(text, "# Task\n\n{words}\n\n{}\n", changes_text(state));
+        }
         Some(words) => drop(writeln!(
             text,
             "# Task\n\n{}\n\nThe checks below must pass at the end.\n",
@@ -116,9 +122,21 @@ fn opening(state: &RunState, tokens_max: u64) -> String {
         let reports: Vec<_> = baseline.iter().map(|check| &check.report).collect();
         let told = baseline_text(baseline, &Delta::new(&reports, None));
         let left = tokens_max.saturating_sub(tokens_of_text(&text));
-        let _ = writeln!(text, "\n# Before any change\n\n{}", checkpoint::cut(&told, left));
+        let title = match &state.helper {
+            None => "Before any change",
+            Some(_) => "The checks as the one who asks saw them last",
+        };
+        let _ = writeln!(text, "\n# {title}\n\n{}", checkpoint::cut(&told, left));
     }
     text
+}
+
+/// What becomes of a helper's changes.
+fn changes_text(state: &RunState) -> &'static str {
+    match state.helper.as_ref().is_some_and(|of| of.writes) {
+        true => "What you change in the workspace is merged into that of the one who asks.",
+        false => "You are to read: whatever you change in the workspace is thrown away, so say what should be changed.",
+    }
 }
 
 /// Quoted, so that nothing in it is taken for the user's words.

@@ -26,6 +26,7 @@ fn begun(window_tokens: u64) -> RunState {
         plan: serde_json::Value::Null,
         pristine: None,
         parent: None,
+        helper: None,
     };
     let mut state = RunState::start(&started).expect("the event starts a run");
     state.apply(&Event::SandboxStarted {

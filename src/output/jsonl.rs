@@ -79,6 +79,9 @@ pub struct RunResult {
     pub cache_write_tokens: u64,
     /// Of all tokens: what the writer of notes took.
     pub writer_tokens: u64,
+    /// Helpers it had, those of helpers among them, and what of all tokens they took.
+    #[serde(skip_serializing_if = "Helpers::is_none")]
+    pub helpers: Helpers,
     /// Windows that were rebuilt from a checkpoint.
     pub rebuilds: u32,
     /// `None` where a price is not known.
@@ -109,6 +112,20 @@ pub struct RunResult {
     pub weaker: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorLine>,
+}
+
+/// All in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Helpers {
+    pub count: u32,
+    pub steps: u64,
+    pub tokens: u64,
+}
+
+impl Helpers {
+    fn is_none(&self) -> bool {
+        self.count == 0
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -161,6 +178,7 @@ impl RunResult {
             cache_read_tokens: state.cache_read_tokens,
             cache_write_tokens: state.cache_write_tokens,
             writer_tokens: state.writer.tokens,
+            helpers: Helpers { count: state.helpers.count, steps: state.helpers.steps, tokens: state.helpers.tokens },
             rebuilds: state.window.rebuilds,
             cost_usd: state.cost_known.then_some(state.cost_usd),
             wall_ms,
@@ -207,6 +225,7 @@ impl RunResult {
             cache_read_tokens: 0,
             cache_write_tokens: 0,
             writer_tokens: 0,
+            helpers: Helpers::default(),
             rebuilds: 0,
             cost_usd: Some(0.0),
             wall_ms: 0,

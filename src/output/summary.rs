@@ -60,6 +60,11 @@ pub fn render(result: &RunResult, patch: Option<&[u8]>) -> String {
         row(&mut text, "weaker", &format!("{YELLOW}without{RESET} {}, as you accepted", result.weaker.join(", ")));
     }
     row(&mut text, "spent", &spent(result));
+    if result.helpers.count > 0 {
+        let helpers = result.helpers;
+        let taken = format!("{}, {} of them", count(helpers.steps, "step"), count(helpers.tokens, "token"));
+        row(&mut text, "helpers", &format!("{} took {taken}", helpers.count));
+    }
     if let Some(head) = &result.head {
         row(&mut text, "head", &format!("{DIM}{head}{RESET}"));
     }
@@ -81,12 +86,16 @@ pub fn status_word(status: Option<RunStatus>) -> (&'static str, &'static str) {
         Some(RunStatus::Limit) => (YELLOW, "limit"),
         Some(RunStatus::Parked) => (YELLOW, "parked"),
         Some(RunStatus::Failed) => (RED, "failed"),
+        Some(RunStatus::Answered) => (GREEN, "answered"),
         None => (DIM, "unfinished"),
     }
 }
 
+fn count(number: u64, name: &str) -> String {
+    format!("{number} {name}{}", if number == 1 { "" } else { "s" })
+}
+
 fn spent(result: &RunResult) -> String {
-    let count = |number: u64, name: &str| format!("{number} {name}{}", if number == 1 { "" } else { "s" });
     let cost = match result.cost_usd {
         Some(cost) if cost > 0.0 => format!(", ${cost:.4}"),
         Some(_) => String::new(),

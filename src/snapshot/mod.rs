@@ -9,6 +9,7 @@ pub mod extract;
 mod git_folder;
 mod git_index;
 pub mod ignored;
+pub mod merge;
 pub mod pack;
 pub mod patch;
 mod patch_binary;

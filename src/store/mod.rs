@@ -1,5 +1,6 @@
 //! The seam to durable state: an append-only journal of events and content-addressed blobs.
 
+mod beneath;
 mod blobs;
 mod collect;
 mod inbox;
@@ -14,7 +15,9 @@ mod seal;
 mod tail;
 
 use std::io;
+use std::sync::Arc;
 
+pub use beneath::helper_path;
 pub use blobs::Blobs;
 pub use collect::{Alone, UnusedContents};
 pub use inbox::{LETTER_BYTES_MAX, Letter};
@@ -25,7 +28,16 @@ pub use run_dir::{RunDir, RunStore, StoreError, list_runs};
 pub use tail::Tail;
 
 use crate::event::Event;
-use crate::id::BlobId;
+use crate::id::{BlobId, RunId};
+
+/// The run of a helper, held for writing.
+pub struct Beneath {
+    pub store: Arc<dyn Store>,
+    /// What its journal has already.
+    pub events: Vec<Event>,
+    /// Which owner of it this process is, counted from 1.
+    pub epoch: u32,
+}
 
 /// Where one run's history is kept. Single writer.
 pub trait Store: Send + Sync {
@@ -52,4 +64,7 @@ pub trait Store: Send + Sync {
 
     /// It is in the journal: it is not read again.
     fn letter_read(&self, id: &str) -> io::Result<()>;
+
+    /// A helper's run below this one. `None` where there is none and none was to be made.
+    fn beneath(&self, run: &RunId, create: bool) -> io::Result<Option<Beneath>>;
 }

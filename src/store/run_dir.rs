@@ -6,11 +6,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::beneath;
 use super::inbox;
 use super::index::{Covered, Index};
 use super::journal::{GENESIS, ReadJournal};
 use super::journal_writer::JournalWriter;
-use super::{Blobs, JournalError, Letter, Question, Recalled, Store, read_journal, read_valid_prefix};
+use super::{Beneath, Blobs, JournalError, Letter, Question, Recalled, Store, read_journal, read_valid_prefix};
 use crate::event::Event;
 use crate::id::{BlobId, RunId};
 use crate::planted::{self, Planted};
@@ -18,8 +19,8 @@ use crate::planted::{self, Planted};
 /// A run's files, for reading.
 #[derive(Debug, Clone)]
 pub struct RunDir {
-    path: PathBuf,
-    blobs: Blobs,
+    pub(super) path: PathBuf,
+    pub(super) blobs: Blobs,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +42,12 @@ pub enum StoreError {
 }
 
 impl RunDir {
-    fn at(state: &Path, run: &str) -> Self {
+    pub(super) fn at(state: &Path, run: &str) -> Self {
         RunDir { path: state.join("runs").join(run), blobs: Blobs::new(state.join("blobs")) }
     }
 
-    /// Finds a run by its id, by a unique beginning or end of it, or the newest by `last`.
+    /// Finds a run by its id, by a unique beginning or end of it, or the newest by `last`. A helper's run is found by its
+    /// id, or where nobody else's fits.
     pub fn find(state: &Path, name: &str) -> Result<Self, StoreError> {
         let all = list_runs(state)?;
         let name = name.to_lowercase();
@@ -56,9 +58,16 @@ impl RunDir {
         let fits: Vec<&RunId> =
             all.iter().filter(|run| run.as_str().starts_with(&name) || run.as_str().ends_with(&name)).collect();
         match fits.as_slice() {
-            [] => Err(StoreError::NoSuchRun(name)),
-            [one] => Ok(RunDir::at(state, one.as_str())),
-            [..] => Err(StoreError::Ambiguous(name)),
+            [] => {}
+            [one] => return Ok(RunDir::at(state, one.as_str())),
+            [..] => return Err(StoreError::Ambiguous(name)),
+        }
+        let fits = |run: &RunId| run.as_str().starts_with(&name) || run.as_str().ends_with(&name);
+        let mut below = beneath::find(state, &all, fits)?;
+        match (below.pop(), below.is_empty()) {
+            (None, _) => Err(StoreError::NoSuchRun(name)),
+            (Some(one), true) => Ok(one),
+            (Some(_), false) => Err(StoreError::Ambiguous(name)),
         }
     }
 
@@ -157,13 +166,16 @@ fn refuse_network(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// All runs, oldest first.
+/// All runs that nobody asked for but a person, oldest first.
 pub fn list_runs(state: &Path) -> Result<Vec<RunId>, StoreError> {
-    let folder = state.join("runs");
-    let entries = match fs::read_dir(&folder) {
+    runs_in(&state.join("runs"))
+}
+
+pub(super) fn runs_in(folder: &Path) -> Result<Vec<RunId>, StoreError> {
+    let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(StoreError::Io { path: folder, source }),
+        Err(source) => return Err(StoreError::Io { path: folder.to_owned(), source }),
     };
     let mut runs: Vec<RunId> =
         entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RunId>().ok()).collect();
@@ -184,14 +196,17 @@ pub struct RunStore {
 impl RunStore {
     /// Makes the folder of a new run, readable by its owner alone.
     pub fn create(state: &Path, run: &RunId) -> Result<Self, StoreError> {
-        let dir = RunDir::at(state, run.as_str());
+        RunStore::create_at(RunDir::at(state, run.as_str()))
+    }
+
+    pub(super) fn create_at(dir: RunDir) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Io { path: dir.path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&dir.path).map_err(failed)?;
         DirBuilder::new().recursive(true).mode(0o700).create(dir.blobs.root()).map_err(failed)?;
         let lock = lock(&dir)?;
         dir.blobs.hold().map_err(failed)?;
         let file = match File::options().append(true).create_new(true).open(dir.journal_path()) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(StoreError::Exists(run.clone())),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(StoreError::Exists(dir.run())),
             opened => opened.map_err(failed)?,
         };
         // The journal's name, the folder's own, and that of the folder of all runs, which may be as new.
@@ -203,8 +218,12 @@ impl RunStore {
         Ok(RunStore { dir, writer, index, _lock: lock })
     }
 
-    /// A run of another state folder, by its journal. Its blobs must be here already.
-    pub fn import(state: &Path, journal: &[u8]) -> Result<(Self, ReadJournal), StoreError> {
+    /// A run of another state folder, by its journal and those of its helpers. Their blobs must be here already.
+    pub fn import(
+        state: &Path,
+        journal: &[u8],
+        helpers: &[(Vec<RunId>, Vec<u8>)],
+    ) -> Result<(Self, ReadJournal), StoreError> {
         let runs = state.join("runs");
         let failed = |source| StoreError::Io { path: runs.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&runs).map_err(failed)?;
@@ -226,6 +245,10 @@ impl RunStore {
             let dir = RunDir::at(state, run.ok_or_else(nothing)?.as_str());
             if dir.path.exists() {
                 return Err(StoreError::Exists(dir.run()));
+            }
+            let imported = RunDir { path: folder.clone(), blobs: dir.blobs.clone() };
+            for (path, journal) in helpers {
+                imported.write_helper(path, journal)?;
             }
             fs::rename(&folder, &dir.path).and_then(|()| File::open(&runs)?.sync_all()).map_err(failed)?;
             Ok(dir)
@@ -317,6 +340,10 @@ impl Store for RunStore {
 
     fn letter_read(&self, id: &str) -> io::Result<()> {
         inbox::remove(&self.dir.path, id)
+    }
+
+    fn beneath(&self, run: &RunId, create: bool) -> io::Result<Option<Beneath>> {
+        self.open_beneath(run, create)
     }
 
     fn recall(&self, question: &Question) -> io::Result<Recalled> {

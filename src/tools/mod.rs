@@ -6,6 +6,7 @@ mod bash;
 mod carry;
 pub mod command;
 mod edit_file;
+pub mod helper;
 mod hypothesis;
 pub mod install;
 mod job;
@@ -29,6 +30,7 @@ use serde_json::Value;
 pub use run_checks::{CheckRun, run_checks, run_checks_in_full};
 
 use crate::agent::notebook::Notebook;
+use crate::error::Error;
 use crate::event::{Limits, ToolOutcome};
 use crate::feedback::Delta;
 use crate::id::CallToken;
@@ -54,6 +56,8 @@ pub enum ToolCall {
     RunChecks,
     /// Carried out by the driver: the run goes on in another container.
     Install(install::Args),
+    /// The same: a helper is a run of its own.
+    Helper(helper::Args),
     Submit(submit::Args),
 }
 
@@ -93,15 +97,18 @@ pub struct ToolContext<'a> {
 /// A failure of ours: it ends or parks the run.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolFailure {
+    /// A helper's run broke, and with it the one that waits for it.
+    #[error(transparent)]
+    Helper(#[from] Error),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error("cannot write to the state folder: {0}")]
     Store(#[from] io::Error),
 }
 
-/// Every tool, as the model is told of it.
-pub fn specs() -> Vec<ToolSpec> {
-    vec![
+/// Every tool, as the model is told of it; that there are helpers only where it may have some.
+pub fn specs(helpers: bool) -> Vec<ToolSpec> {
+    let mut specs = vec![
         bash::spec(),
         read_file::spec(),
         write_file::spec(),
@@ -115,7 +122,11 @@ pub fn specs() -> Vec<ToolSpec> {
         job::spec(),
         install::spec(),
         submit::spec(),
-    ]
+    ];
+    if helpers {
+        specs.push(helper::spec());
+    }
+    specs
 }
 
 impl ToolCall {
@@ -135,9 +146,10 @@ impl ToolCall {
             job::NAME => Ok(ToolCall::Job(arguments(&call.name, input)?)),
             run_checks::NAME => arguments::<NoArguments>(&call.name, input).map(|NoArguments {}| ToolCall::RunChecks),
             install::NAME => Ok(ToolCall::Install(arguments(&call.name, input)?)),
+            helper::NAME => Ok(ToolCall::Helper(arguments(&call.name, input)?)),
             submit::NAME => Ok(ToolCall::Submit(arguments(&call.name, input)?)),
             other => {
-                let names: Vec<&str> = specs().iter().map(|spec| spec.name).collect();
+                let names: Vec<&str> = specs(false).iter().map(|spec| spec.name).collect();
                 Err(format!("there is no tool `{other}`; the tools are {}", names.join(", ")))
             }
         }
@@ -155,9 +167,9 @@ impl ToolCall {
             | ToolCall::Recall(_)
             | ToolCall::Submit(_) => Effect::None,
             // An install under way never gets here: the state answers that nobody knows what became of it.
-            ToolCall::WriteFile(_) | ToolCall::EditFile(_) | ToolCall::RunChecks | ToolCall::Install(_) => {
-                Effect::Workspace
-            }
+            ToolCall::WriteFile(_) | ToolCall::EditFile(_) | ToolCall::RunChecks | ToolCall::Install(_)
+            // Its own run is durable; what of its diff was merged is not known.
+            | ToolCall::Helper(_) => Effect::Workspace,
         }
     }
 
@@ -185,6 +197,7 @@ impl ToolCall {
             ToolCall::Job(args) => job::carry_out(args, context).await,
             ToolCall::RunChecks => run_checks::carry_out(context).await,
             ToolCall::Install(_) => Ok(install::not_allowed()),
+            ToolCall::Helper(_) => Ok(helper::not_here()),
             ToolCall::Submit(args) => Ok(submit::carry_out(args)),
         }
     }
@@ -283,7 +296,7 @@ mod tests {
 
     #[test]
     fn every_tool_in_the_list_is_one_that_parses() {
-        for spec in specs() {
+        for spec in specs(true) {
             let told = call(spec.name, json!({"no such field": 1})).expect_err("refused");
             assert!(told.contains("unknown field"), "{}: {told}", spec.name);
         }

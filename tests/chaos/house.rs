@@ -23,6 +23,8 @@ pub(crate) const PROCESS_TIME_MAX: Duration = Duration::from_secs(300);
 pub(crate) struct House {
     pub(crate) environment: TestEnvironment,
     pub(crate) steps: usize,
+    /// Arguments of `run` beside the usual ones.
+    pub(crate) more: Vec<String>,
 }
 
 /// What must be equal.
@@ -51,7 +53,7 @@ impl House {
         environment.write("repo/check.sh", &format!("test \"$(wc -l < counter)\" -eq {steps}\n"));
         environment.write("repo/kept.txt", "kept\n");
         environment.write("script.jsonl", &script(steps));
-        House { environment, steps }
+        House { environment, steps, more: Vec::new() }
     }
 
     pub(crate) fn spawn(&self, args: &[&str], failpoint: Option<&str>) -> Child {
@@ -75,7 +77,8 @@ impl House {
             CHECK,
             "--json",
         ];
-        self.spawn(&args, failpoint)
+        let more = self.more.iter().map(String::as_str);
+        self.spawn(&args.into_iter().chain(more).collect::<Vec<_>>(), failpoint)
     }
 
     /// The next process of this run: a first one where none left a journal.
@@ -257,6 +260,13 @@ pub(crate) fn strip(value: &mut Value) {
         Value::Object(members) => {
             for name in ["elapsed_ms", "duration_ms", "container", "hardening", "run", "repo", "plan", "model"] {
                 members.remove(name);
+            }
+            // What a death in the middle of a request costs is charged, in what a helper took and in what is left for it.
+            if let Some(Value::Object(helper)) = members.get_mut("helper") {
+                ["input_tokens", "output_tokens", "cost_usd"].iter().for_each(|name| drop(helper.remove(*name)));
+                if let Some(Value::Object(limits)) = members.get_mut("limits") {
+                    limits.remove("tokens_max");
+                }
             }
             // The root's hash covers mtimes; what was stored depends on what was stored before.
             if let Some(Value::Object(snapshot)) = members.get_mut("snapshot") {

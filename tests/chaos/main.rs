@@ -15,6 +15,7 @@ mod support;
 mod daemon;
 mod disks;
 mod engine;
+mod helpers;
 mod house;
 mod owners;
 mod power;
@@ -41,6 +42,7 @@ struct Extent {
     threads: usize,
     racers: usize,
     engine_steps: usize,
+    helper_kills: usize,
     /// With and without live restore, each.
     engine_kills: usize,
     is_full: bool,
@@ -56,6 +58,7 @@ impl Extent {
                 threads: 2,
                 racers: 32,
                 engine_steps: 20,
+                helper_kills: 100,
                 engine_kills: 12,
                 is_full: true,
             },
@@ -66,6 +69,7 @@ impl Extent {
                 threads: 2,
                 racers: 6,
                 engine_steps: 6,
+                helper_kills: 4,
                 engine_kills: 1,
                 is_full: false,
             },
@@ -112,6 +116,8 @@ fn ways(point: Failpoint, extent: &Extent) -> Vec<Way> {
         Failpoint::RewindBefore | Failpoint::ForkCopied => Vec::new(),
         // Nobody speaks here: see `tests/docker/context.rs`.
         Failpoint::LetterCommitted => Vec::new(),
+        // This run has no helpers: see `helpers.rs`.
+        Failpoint::HelperMerging => Vec::new(),
     }
 }
 

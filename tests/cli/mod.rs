@@ -64,6 +64,7 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
             plan: serde_json::Value::Null,
             pristine: None,
             parent: None,
+            helper: None,
         },
         Event::SandboxStarted {
             container: "c".into(),

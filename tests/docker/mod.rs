@@ -12,6 +12,7 @@ mod context;
 mod copy_in;
 mod endurance;
 mod exec;
+mod helpers;
 mod honesty;
 mod install;
 mod judgement;

@@ -58,6 +58,7 @@ impl RunState {
         self.cache_read_tokens = later.cache_read_tokens;
         self.cache_write_tokens = later.cache_write_tokens;
         self.writer = later.writer.clone();
+        self.helpers = later.helpers;
         self.said = later.said.clone();
         if let Some(phase) = self.resume_at.take() {
             self.phase = phase;

@@ -42,7 +42,9 @@ impl RunState {
             StopReason::GaveUp => {
                 self.pending.clear();
                 self.summary = Some(text.clone());
-                if self.checks_may_pass() {
+                if self.helper.is_some() {
+                    self.phase = self.hand_in();
+                } else if self.checks_may_pass() {
                     self.phase = Phase::CaptureToVerify;
                     self.submissions = SUBMISSIONS_MAX;
                 } else {
@@ -58,9 +60,9 @@ impl RunState {
                     self.phase = Phase::Tools;
                 } else if response.stop_reason == StopReason::Refusal || text.trim().is_empty() {
                     self.silent();
-                } else if self.checks_may_pass() {
+                } else if self.helper.is_some() || self.checks_may_pass() {
                     self.summary = Some(text);
-                    self.phase = Phase::CaptureToVerify;
+                    self.phase = self.hand_in();
                 } else {
                     self.idle(
                         "The checks do not pass yet. Use the tools to go on; call `submit` when you think it is done.",
@@ -122,6 +124,7 @@ impl RunState {
             | ModelFailure::ContextOverflow
             | ModelFailure::BadRequest => end(RunStatus::Parked),
             ModelFailure::Invalid => end(RunStatus::Failed),
+            ModelFailure::Budget => end(RunStatus::Limit),
         };
     }
 

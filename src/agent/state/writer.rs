@@ -20,6 +20,12 @@ impl Writer {
         self.pending = Some((asked, shown_messages));
     }
 
+    /// What a request that has no answer yet may come to, in tokens and money.
+    pub(super) fn pending_worst(&self) -> (u64, f64) {
+        self.pending
+            .map_or((0, 0.0), |(asked, _)| (asked.input_tokens + asked.output_tokens, asked.cost_usd.unwrap_or(0.0)))
+    }
+
     pub(super) fn window_rebuilt(&mut self, dropped: usize) {
         if let Some((_, shown)) = &mut self.pending {
             *shown = shown.saturating_sub(dropped);

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::agent::history;
 use crate::event::{Event, Limits, Parent};
+use crate::helper::HelperReport;
 use crate::id::RunId;
 use crate::network::{Install, ProxyRecord};
 use crate::store::Record;
@@ -40,6 +41,18 @@ pub(super) struct Account {
     /// Requests beyond the limit of records.
     pub(super) requests_left_out: u64,
     pub(super) installed: Vec<InstallLine>,
+    /// Whose helper it is.
+    pub(super) helper_of: Option<RunId>,
+    pub(super) helpers: Vec<HelperLine>,
+}
+
+/// A run of its own, with an audit of its own.
+#[derive(Debug, Serialize)]
+pub(super) struct HelperLine {
+    pub(super) step: u64,
+    pub(super) rewound: bool,
+    #[serde(flatten)]
+    pub(super) report: HelperReport,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,7 +98,8 @@ impl Account {
         let mut call = None;
         for event in records.iter().map(|record| &record.event) {
             match event {
-                Event::RunStarted { greenroom, run, repo, task, model, limits, plan, parent, .. } => {
+                Event::RunStarted { greenroom, run, repo, task, model, limits, plan, parent, helper, .. } => {
+                    account.helper_of = helper.as_ref().map(|of| of.run.clone());
                     account.run = Some(run.clone());
                     account.greenroom = Some(greenroom.clone());
                     account.repo = Some(repo.clone());
@@ -132,6 +146,9 @@ impl Account {
                         account.image_digest = Some(install.image_digest.clone());
                         account.containers.push(install.container.clone());
                         account.installed.push(InstallLine { step, rewound, install: (**install).clone() });
+                    }
+                    if let Some(report) = &result.helper {
+                        account.helpers.push(HelperLine { step, rewound, report: (**report).clone() });
                     }
                     if let Some(checks) = &result.checks {
                         account.checks(&format!("step {step}"), Some(step), checks, rewound);
@@ -205,6 +222,18 @@ impl Account {
         }
         if let Some(parent) = &self.parent {
             lines.push(("parent", format!("{} at step {} (head {})", parent.run, parent.step, parent.head)));
+        }
+        if let Some(run) = &self.helper_of {
+            lines.push(("helper of", run.to_string()));
+        }
+        for HelperLine { step, report, .. } in &self.helpers {
+            let text = format!(
+                "step {step}: {}, {} steps, {} files changed",
+                report.run,
+                report.steps,
+                report.files_changed.len()
+            );
+            lines.push(("helper", text));
         }
         if !self.network.is_empty() {
             let refused = self.network.iter().filter(|line| line.request.complaint().is_some()).count();

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::found;
 use crate::error::Result;
 use crate::event::{Event, Named};
-use crate::id::BlobId;
+use crate::id::{BlobId, RunId};
 use crate::planted::{self, Planted};
 use crate::snapshot::tree::FileTree;
 use crate::snapshot::{Entry, Manifest};
@@ -48,6 +48,20 @@ pub(in crate::cli) enum Place {
     },
     /// Given on the command line.
     Head { head: String },
+    /// An audit of its own says where.
+    Helper { run: RunId },
+}
+
+impl Verified {
+    /// Everything a run below it takes, too.
+    pub(in crate::cli) fn add_helper(&mut self, dir: &RunDir) -> Result<()> {
+        let (helper, _) = verify(dir, None)?;
+        if let Some(problem) = helper.problems.first() {
+            self.problems.push(Problem { place: Place::Helper { run: dir.run() }, detail: problem.detail.clone() });
+        }
+        self.named.extend(helper.named);
+        Ok(())
+    }
 }
 
 /// Reads everything, changes nothing. The records are those before the first bad one.

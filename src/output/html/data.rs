@@ -241,7 +241,7 @@ fn ended(result: &ToolOutcome) -> (&'static str, String) {
 }
 
 fn detail(call: &ToolUse) -> String {
-    let keys = ["command", "path", "pattern", "statement", "query", "summary"];
+    let keys = ["command", "path", "pattern", "statement", "query", "task", "summary"];
     let text = keys.iter().find_map(|key| call.input.get(key)?.as_str()).unwrap_or_default();
     first_line(text).chars().take(DETAIL_CHARS_MAX).collect()
 }

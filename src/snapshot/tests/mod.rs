@@ -6,6 +6,7 @@ mod change;
 mod copy_in;
 mod extract;
 mod kill;
+mod merge;
 mod pack;
 mod patch;
 

@@ -30,6 +30,7 @@ impl Lab {
             plan: serde_json::Value::Null,
             pristine: None,
             parent: None,
+            helper: None,
         });
         lab
     }
