@@ -282,8 +282,9 @@ impl Run<'_> {
 
     /// Why the next request may not be sent, where others share the budget: at its worst it would not fit.
     pub(super) fn beyond_budget(&self, most: &Usage) -> Option<String> {
-        let cost_usd = self.parts.model.cost_usd(most);
-        let tokens = most.input_tokens.unwrap_or(0) + most.output_tokens.unwrap_or(0);
+        let input = self.state.window.worst(most.input_tokens.unwrap_or(0));
+        let tokens = input + most.output_tokens.unwrap_or(0);
+        let cost_usd = self.parts.model.cost_usd(&Usage { input_tokens: Some(input), ..*most });
         if !self.state.is_shared() || self.state.has_room_for(tokens, cost_usd) {
             return None;
         }

@@ -49,6 +49,8 @@ pub struct Window {
     pub kept: u64,
     /// It began anew, and no request has been made of it yet.
     is_fresh: bool,
+    /// What the provider counted of the last request in this window.
+    counted_last: u64,
     /// Passed since the last rebuild.
     marks: usize,
     /// Messages of the window that the writer of notes has been shown.
@@ -124,6 +126,11 @@ impl Window {
         if self.counted_per_mille == 0 { estimated } else { estimated * self.counted_per_mille / 1000 }
     }
 
+    /// What the next request may be counted as at its worst: the window only grows until it is rebuilt.
+    pub fn worst(&self, estimated: u64) -> u64 {
+        self.counted(estimated).max(self.counted_last)
+    }
+
     /// The most tokens to estimate for something that may be counted as `tokens`.
     pub fn estimated(&self, tokens: u64) -> u64 {
         (tokens * 1000).checked_div(self.counted_per_mille).unwrap_or(tokens)
@@ -144,6 +151,7 @@ impl Window {
 
     /// Learns what an estimate is worth: at once where it was too low, carefully where it was too high.
     pub(super) fn counted_by_provider(&mut self, estimated: u64, counted: u64) {
+        self.counted_last = counted;
         let now = (1000 * counted / estimated.max(1)).clamp(COUNTED_PER_MILLE_MIN, COUNTED_PER_MILLE_MAX);
         self.counted_per_mille = match self.counted_per_mille {
             0 => now,
@@ -202,6 +210,7 @@ impl Window {
         self.opened_with = self.newest.clone();
         self.marks = 0;
         self.fixed = 0;
+        self.counted_last = 0;
         self.rebuilds += 1;
         self.wanted = None;
     }
@@ -341,6 +350,8 @@ mod tests {
         assert_eq!(window.counted(1_000), 1_300);
         window.counted_by_provider(1_000, 900);
         assert_eq!(window.counted(1_000), 1_200);
+        window.counted_by_provider(1_000, 9_000);
+        assert_eq!((window.counted(1_000), window.worst(1_000)), (2_500, 9_000));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use greenroom::helper::{HelperReport, Merge};
 use greenroom::store::RunDir;
 use serde_json::{Value, json};
 
-use super::{House, Run, text};
+use super::{CHECK, House, Run, text, wait_for};
 
 type Calls<'a> = &'a [(&'a str, Value)];
 
@@ -206,6 +206,36 @@ fn helpers_have_helpers_five_levels_down_and_no_further() {
     assert_eq!(refusals, [false, false, false, false, true]);
     let told = &answers_of(&below[4])[0].content;
     assert!(told.contains("at most 5 levels deep"), "{told}");
+}
+
+#[test]
+fn ctrl_c_while_a_helper_works_parks_both_and_leaves_nothing_and_both_go_on() {
+    let Some(house) = House::open() else { return };
+    let repo = house.small_repository();
+    let model = house.turns("above.jsonl", &[&[helper("Wait.", true), cure()], &[submit("")]], 1_000);
+    let below = house.turns("below.jsonl", &[&[bash("sleep 3; echo waited > waited")], &[submit("waited")]], 1_000);
+    let args = ["run", "--json", "--repo", text(&repo), "--image", "python", "--check", CHECK, "--model", &model];
+    let mut runner = house.environment.command(&[&args[..], &["--helpers", "1", "--helper-model", &below]].concat());
+    let quiet = std::process::Stdio::null;
+    let mut runner = runner.stdout(quiet()).stderr(quiet()).spawn().expect("it starts");
+    wait_for("the helper's call", 60, || {
+        let below = RunDir::find(&house.environment.state(), "last").ok()?.helpers().ok()?.pop()?;
+        let last = below.journal().ok()?.records.pop()?;
+        matches!(last.event, Event::ToolCallStarted { .. }).then_some(())
+    });
+    assert_eq!(house.containers().len(), 2, "the run's and the helper's");
+    let pid = rustix::process::Pid::from_child(&runner);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("the signal is sent");
+    assert_eq!(runner.wait().expect("it ends").code(), Some(130));
+    house.assert_nothing_left();
+    let last = house.below()[0].journal().expect("its journal").records.pop().expect("a record").event;
+    assert!(matches!(last, Event::Finished { outcome, .. } if outcome.status == RunStatus::Parked));
+
+    let resumed = house.greenroom(&["resume", "last"]);
+    assert_eq!(resumed.code, 0, "{resumed}");
+    assert_eq!((house.report().merge, house.below().len()), (Merge::Merged, 1));
+    let diff = house.greenroom(&["diff", "last"]);
+    assert!(diff.stdout.contains("+waited"), "{diff}");
 }
 
 #[test]
