@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{Checkpoint, WriterOutcome};
 use crate::helper::{HelperOf, HelperReport};
 use crate::id::{BlobId, CallToken, RunId};
-use crate::judgement::{Frozen, Judgement};
+use crate::judgement::{Frozen, Judgement, Read};
 use crate::ledger::{HypothesisNote, PlanItem};
 use crate::message::{ModelResponse, ToolUse, Usage};
 use crate::network::{Install, ProxyRecord};
@@ -14,6 +14,7 @@ use crate::score::Score;
 use crate::shell::ShellState;
 use crate::snapshot::{SnapshotRef, TreePath};
 use crate::task::{CheckResult, Outcome, Task};
+use crate::thrift::{FailingFirst, Reflex};
 
 /// Raised when an old journal can no longer be folded as it stands.
 pub const JOURNAL_SCHEMA: u32 = 1;
@@ -51,7 +52,7 @@ pub enum Event {
     },
     /// What was asked of the proxy, in the order in which it ended. Many requests make several of these.
     NetworkUsed {
-        /// The step it was for; `None`: the set-up before the run.
+        /// The step it was for; `None`: a set-up, before the run or for a verification.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token: Option<CallToken>,
         requests: Vec<ProxyRecord>,
@@ -106,6 +107,9 @@ pub enum Event {
         /// `None` where the model's price is not known.
         cost_usd: Option<f64>,
         elapsed_ms: u64,
+        /// It is no model's answer: a tool's own suggestion, carried out before one was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reflex: Option<Box<Reflex>>,
     },
     /// No answer for this turn; what class of error decides what follows.
     ModelFailed {
@@ -125,6 +129,9 @@ pub enum Event {
         candidates: Vec<Candidate>,
         /// Counted from 0.
         winner: u32,
+        /// What a judge was asked, where evidence left several equal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        judge: Option<Box<Read>>,
         container: String,
         /// Its files at the end.
         snapshot: SnapshotRef,
@@ -286,10 +293,12 @@ impl Event {
                 let fixed = [Named::Manifest(tree), Named::Bytes(patch)];
                 fixed.into_iter().chain(workspace.iter().map(Named::Manifest)).collect()
             }
+            Event::ModelResponded { reflex, .. } => {
+                reflex.iter().flat_map(|reflex| &reflex.before).map(|(_, content)| Named::Bytes(content)).collect()
+            }
             Event::NetworkUsed { .. }
             | Event::BackgroundRead { .. }
             | Event::ModelRequested { .. }
-            | Event::ModelResponded { .. }
             | Event::ModelFailed { .. }
             | Event::ToolCallStarted { .. }
             | Event::Finished { .. }
@@ -318,6 +327,9 @@ pub struct Candidate {
     pub passed: u32,
     /// What the others complain of.
     pub failing: u64,
+    /// Of the tree with it, from 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
     /// Of the whole run's patch with it.
     pub patch_bytes: u64,
     pub usage: Usage,
@@ -396,6 +408,10 @@ pub struct ToolOutcome {
     /// Results of `run_checks`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checks: Option<Vec<CheckResult>>,
+    /// Where `run_checks` began with the tests that had failed. If they still do, it ran nothing else, and of checks that
+    /// were green before, `checks` holds what was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_first: Option<Box<FailingFirst>>,
     /// What `run_checks` makes of the tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<Box<Score>>,

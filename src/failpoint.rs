@@ -33,6 +33,10 @@ pub enum Failpoint {
     ModelBeforeRequest,
     /// An answer has come and is not committed.
     ModelAnswered,
+    /// One proposal was carried out in its fork.
+    CandidateTried,
+    /// The best of several proposals is known and not committed; its fork is not yet the run's.
+    CandidatesRanked,
     /// The intent is committed, nothing was dispatched.
     ToolBeforeDispatch,
     /// It ran; nothing of its result is stored.
@@ -56,7 +60,7 @@ pub enum Failpoint {
 }
 
 impl Failpoint {
-    pub const ALL: [Failpoint; 25] = [
+    pub const ALL: [Failpoint; 27] = [
         Failpoint::BlobWritten,
         Failpoint::BlobSynced,
         Failpoint::BlobRenamed,
@@ -70,6 +74,8 @@ impl Failpoint {
         Failpoint::BaselineRan,
         Failpoint::ModelBeforeRequest,
         Failpoint::ModelAnswered,
+        Failpoint::CandidateTried,
+        Failpoint::CandidatesRanked,
         Failpoint::ToolBeforeDispatch,
         Failpoint::ToolRan,
         Failpoint::StepSnapshotted,
@@ -99,6 +105,8 @@ impl Failpoint {
             Failpoint::BaselineRan => "baseline_ran",
             Failpoint::ModelBeforeRequest => "model_before_request",
             Failpoint::ModelAnswered => "model_answered",
+            Failpoint::CandidateTried => "candidate_tried",
+            Failpoint::CandidatesRanked => "candidates_ranked",
             Failpoint::ToolBeforeDispatch => "tool_before_dispatch",
             Failpoint::ToolRan => "tool_ran",
             Failpoint::StepSnapshotted => "step_snapshotted",

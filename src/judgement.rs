@@ -27,6 +27,9 @@ pub struct Rules {
     /// How often the baseline is run, to tell flaky tests apart; a slow one is run once.
     #[serde(default = "two")]
     pub baseline_runs: u32,
+    /// What tools suggest is carried out and checked before a model is asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reflex: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +74,7 @@ impl Default for Rules {
             goals: Vec::new(),
             candidates: Candidates::default(),
             baseline_runs: two(),
+            reflex: false,
         }
     }
 }
@@ -239,6 +243,11 @@ impl TestsSeen {
         self.flaky.extend(flaky);
         self
     }
+}
+
+/// Whether a result by this name speaks for a test: some runners name what failed, and of the rest only the package.
+pub fn stands_for(suite: &str, test: &str) -> bool {
+    test.strip_prefix(suite).is_some_and(|rest| rest.starts_with("::"))
 }
 
 /// What asking a second reader took.

@@ -15,6 +15,7 @@ pub mod planted;
 pub mod score;
 pub mod shell;
 pub mod task;
+pub mod thrift;
 
 pub mod complexity;
 pub mod model;

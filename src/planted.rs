@@ -72,10 +72,16 @@ pub enum Planted {
     AuditIgnoresHead,
     /// Waste is told by the newest journal alone.
     CollectForgetsRuns,
+    /// Grammars read hostile source for as long as they like.
+    UnlimitedComplexityTime,
+    /// They may take all memory there is.
+    UnlimitedComplexityMemory,
+    /// They run with the operator's variables in reach.
+    KeepComplexityEnvironment,
 }
 
 impl Planted {
-    pub const ALL: [Planted; 32] = [
+    pub const ALL: [Planted; 35] = [
         Planted::SkipJournalSync,
         Planted::SkipBlobSync,
         Planted::RetryFailedSync,
@@ -108,6 +114,9 @@ impl Planted {
         Planted::AuditSkipsBlobs,
         Planted::AuditIgnoresHead,
         Planted::CollectForgetsRuns,
+        Planted::UnlimitedComplexityTime,
+        Planted::UnlimitedComplexityMemory,
+        Planted::KeepComplexityEnvironment,
     ];
 
     /// As it is asked for: `skip_journal_sync`.

@@ -36,7 +36,7 @@ fn layer(file: &str) -> Layer {
     match parts.as_slice() {
         [
             "checkpoint" | "error" | "event" | "failpoint" | "helper" | "id" | "judgement" | "ledger" | "message"
-            | "network" | "planted" | "score" | "shell" | "task",
+            | "network" | "planted" | "score" | "shell" | "task" | "thrift",
         ]
         | ["snapshot", "mod" | "seen"] => Layer::Vocabulary,
         ["model" | "sandbox" | "store", "mod"] => Layer::Seam,

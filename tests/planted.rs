@@ -52,6 +52,10 @@ fn caught_by(bug: Planted) -> By {
         Planted::SkipSettle => By::Snapshots("every_step_restores_exactly_as_somebody_inside_saw_it"),
         Planted::AuditSkipsBlobs => By::Cli("a_flipped_byte_anywhere_in_a_blob_is_named"),
         Planted::AuditIgnoresHead => By::Cli("a_journal_that_was_rewritten_whole_does_not_lead_to_the_printed_head"),
+        Planted::UnlimitedComplexityTime | Planted::UnlimitedComplexityMemory => {
+            By::Cli("the_child_that_reads_hostile_source_is_limited")
+        }
+        Planted::KeepComplexityEnvironment => By::Cli("a_runs_score_is_shown_part_by_part"),
         Planted::CollectForgetsRuns => By::Cli("contents_that_no_journal_names_go_and_no_other"),
     }
 }

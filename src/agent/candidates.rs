@@ -10,11 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::capture::capture;
 use super::driver::{Run, delta, millis, no_sandbox, with_ids, yardstick};
 use super::snapshots::Snapshots;
-use super::state::candidates::{ranked, verdict};
+use super::state::candidates::{ranked, tied, verdict};
+use super::tiebreak;
 use crate::context;
 use crate::event::{Candidate, Event, ToolOutcome};
+use crate::failpoint::{self, Failpoint};
 use crate::feedback;
-use crate::id::CallToken;
+use crate::id::{BlobId, CallToken};
 use crate::message::{Block, Message, ModelRequest, ModelResponse, Role, ToolUse, Usage};
 use crate::model::ModelError;
 use crate::sandbox::{FORKS_MAX, Sandbox};
@@ -32,6 +34,8 @@ struct Tried {
     response: ModelResponse,
     results: Vec<ToolOutcome>,
     candidate: Candidate,
+    /// Of the whole run, with it.
+    patch: Option<BlobId>,
 }
 
 impl Run<'_> {
@@ -69,19 +73,29 @@ impl Run<'_> {
             Ok(Some((Event::CandidatesRan { winner, .. }, _))) => Some(*winner as usize),
             Ok(_) | Err(_) => None,
         };
-        let mut won = None;
+        let (mut won, mut lost) = (None, Vec::new());
         for (index, fork) in forks.into_iter().enumerate() {
-            if winner == Some(index) {
-                won = Some(fork);
-            } else {
-                fork.stop().await?;
+            match winner == Some(index) {
+                true => won = Some(fork),
+                false => lost.push(fork),
             }
         }
+        // All of them, whatever becomes of one.
+        let stopped = join_all(lost.iter().map(|fork| fork.stop())).await;
+        stopped.into_iter().collect::<Result<(), _>>()?;
         match (chosen?, won) {
             (
                 Some((
                     Event::CandidatesRan {
-                        turn: _, response, results, candidates, winner, container, snapshot, ..
+                        turn: _,
+                        response,
+                        results,
+                        candidates,
+                        winner,
+                        judge,
+                        container,
+                        snapshot,
+                        ..
                     },
                     known,
                 )),
@@ -94,6 +108,7 @@ impl Run<'_> {
                     results,
                     candidates,
                     winner,
+                    judge,
                     container,
                     snapshot,
                     elapsed_ms,
@@ -185,7 +200,7 @@ impl Run<'_> {
         let checks_at_end =
             ToolUse { id: format!("checks_{turn}_{number}"), name: "run_checks".into(), input: serde_json::json!({}) };
         let ends_with_checks = calls.last().is_some_and(|call| call.name == "run_checks");
-        let mut patch_bytes = 0;
+        let (mut patch, mut patch_bytes) = (None, 0);
         for call in calls.into_iter().chain((!ends_with_checks).then_some(checks_at_end)) {
             let context = ToolContext {
                 sandbox: fork,
@@ -201,7 +216,7 @@ impl Run<'_> {
                 yardstick: yardstick(&self.parts, &self.state),
             };
             if call.name == "run_checks" {
-                patch_bytes = self.patch_bytes(fork, &outputs).await?;
+                (patch, patch_bytes) = self.patch(fork, &outputs).await?;
             }
             let result = match ToolCall::parse(&call) {
                 Err(refusal) => ToolOutcome::refused(refusal),
@@ -223,23 +238,26 @@ impl Run<'_> {
         let candidate = Candidate {
             summary,
             verdict: verdict(&checks, failing),
+            score: results.iter().rev().find_map(|result| result.score.as_ref()).and_then(|score| score.total),
             passed: checks.iter().filter(|check| check.passed()).count() as u32,
             failing,
             patch_bytes,
             usage: response.usage,
             cost_usd,
         };
-        Ok(Ok(Tried { response: carried_out(response, done, green), results, candidate }))
+        failpoint::hit(Failpoint::CandidateTried)?;
+        Ok(Ok(Tried { response: carried_out(response, done, green), results, candidate, patch }))
     }
 
-    async fn patch_bytes(
+    async fn patch(
         &self,
         fork: &dyn Sandbox,
         outputs: &std::collections::BTreeSet<crate::snapshot::TreePath>,
-    ) -> Result<u64, ToolFailure> {
+    ) -> Result<(Option<BlobId>, u64), ToolFailure> {
         let captured = capture(fork, &self.parts.store, &self.parts.pristine, outputs).await?;
-        let Event::TreeCaptured { patch, .. } = captured else { return Ok(0) };
-        Ok(self.parts.store.blob(&patch)?.len() as u64)
+        let Event::TreeCaptured { patch, .. } = captured else { return Ok((None, 0)) };
+        let bytes = self.parts.store.blob(&patch)?.len() as u64;
+        Ok((Some(patch), bytes))
     }
 
     /// The best of those that were answered, with its files; where none was, why.
@@ -258,7 +276,22 @@ impl Run<'_> {
                 }
             })
             .collect();
-        let Some(winner) = ranked(&candidates).into_iter().find(|index| tried[*index].is_ok()) else {
+        let mut order = ranked(&candidates);
+        order.retain(|index| tried[*index].is_ok());
+        let equal = tied(&candidates, &order);
+        let (preferred, judge) = match &self.parts.judge {
+            Some(judge) if equal.len() > 1 => {
+                let mut patches = Vec::new();
+                for index in &equal {
+                    let patch = tried[*index].as_ref().ok().and_then(|tried| tried.patch.as_ref());
+                    patches.push(patch.map_or(Ok(Vec::new()), |id| self.parts.store.blob(id))?);
+                }
+                let (choice, read) = tiebreak::choose(judge.as_ref(), &self.state.task, &patches).await;
+                (choice.map(|choice| equal[choice]), Some(Box::new(read)))
+            }
+            Some(_) | None => (None, None),
+        };
+        let Some(winner) = preferred.or(order.first().copied()) else {
             let error = tried.into_iter().find_map(Result::err);
             let failed = error.map(|error| Event::ModelFailed {
                 turn,
@@ -269,6 +302,7 @@ impl Run<'_> {
             return Ok(failed.map(|event| (event, Snapshots::default())));
         };
         let Some(Ok(Tried { response, results, .. })) = tried.into_iter().nth(winner) else { return Ok(None) };
+        failpoint::hit(Failpoint::CandidatesRanked)?;
         let mut snapshots = Snapshots::of_unknown(self.parts.store.as_ref(), self.state.snapshot())?;
         let snapshot = snapshots.take(forks[winner].as_ref(), self.parts.store.as_ref()).await?;
         let container = forks[winner].facts().container.clone();
@@ -278,6 +312,7 @@ impl Run<'_> {
             results,
             candidates,
             winner: winner as u32,
+            judge,
             container,
             snapshot,
             elapsed_ms: 0,

@@ -64,6 +64,8 @@ pub struct Parts {
     pub installer: Option<Installer>,
     /// Where another run asked for this one.
     pub helper: Option<Seed>,
+    /// For a verification of changed manifests; `None` where there is no set-up and none is allowed.
+    pub set_up_again: Option<Installer>,
 }
 
 #[derive(Debug, Clone)]
@@ -269,6 +271,7 @@ impl<'a> Run<'a> {
             Step::StartSandbox | Step::RunBaseline if self.parts.helper.is_some() => self.begin_helper().await,
             Step::StartSandbox => self.start_sandbox().await,
             Step::RunBaseline => self.run_baseline().await,
+            Step::CallModel { .. } | Step::TryCandidates { .. } if self.reflex().await? => Ok(()),
             Step::CallModel { turn } => self.call_model(turn).await,
             Step::TryCandidates { turn, count } => self.try_candidates(turn, count, stop).await,
             Step::CallTool { token, call } => self.call_tool(token, call, stop).await,
@@ -420,7 +423,7 @@ impl<'a> Run<'a> {
             Ok(response) => {
                 let response = with_ids(response, turn);
                 let cost_usd = self.parts.model.cost_usd(&response.usage);
-                self.commit(Event::ModelResponded { turn, response, cost_usd, elapsed_ms })
+                self.commit(Event::ModelResponded { turn, response, cost_usd, elapsed_ms, reflex: None })
             }
             Err(error) => {
                 let (failure, detail) = (error.class(), error.to_string());
@@ -545,10 +548,15 @@ impl<'a> Run<'a> {
             task: &self.state.task,
             frozen: self.state.frozen.as_ref(),
             timeout: self.check_timeout(),
+            installer: self.parts.set_up_again.as_ref(),
+            installed: !self.state.installs.is_empty(),
         };
         match verify::verify(case, stop).await? {
             Some(mut verdict) => {
                 self.second_reading(&mut verdict).await?;
+                for event in network_events(None, &verdict.traffic.requests, verdict.traffic.left_out) {
+                    self.commit(event)?;
+                }
                 failpoint::hit(Failpoint::Verified)?;
                 let (elapsed_ms, judgement) = (millis(began.elapsed()), Some(Box::new(verdict.judgement)));
                 let (checks, nothing) = (verdict.checks, BTreeSet::new());
@@ -602,6 +610,7 @@ pub(super) fn yardstick<'a>(parts: &'a Parts, state: &'a RunState) -> Yardstick<
         pristine: &parts.pristine,
         build_output: &state.build_output,
         baseline: state.baseline.as_deref().unwrap_or_default(),
+        last_checks: state.last_checks.as_deref().unwrap_or_default(),
         last: state.score.as_deref(),
         rules: &parts.settings.rules,
     }

@@ -69,7 +69,7 @@ fn step(turn: u64, step: u64) -> Vec<Event> {
     let result = Box::new(ToolOutcome { may_write: true, ..ToolOutcome::told(format!("result {step}")) });
     vec![
         asked(turn),
-        Event::ModelResponded { turn, response, cost_usd: Some(0.1), elapsed_ms: 7 },
+        Event::ModelResponded { turn, response, cost_usd: Some(0.1), elapsed_ms: 7, reflex: None },
         Event::ToolCallStarted { token, call },
         Event::ToolCallFinished { token, result, elapsed_ms: 3, snapshot: None },
     ]

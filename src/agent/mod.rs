@@ -16,11 +16,13 @@ pub mod notebook;
 mod notes;
 pub mod progress;
 mod recovery;
+mod reflex;
 mod review;
 pub mod snapshots;
 mod state;
 #[cfg(test)]
 mod state_tests;
+mod tiebreak;
 pub mod window;
 
 pub use driver::{Observer, Parts, Progress, Settings, drive, resume};

@@ -7,6 +7,7 @@ mod answer;
 pub(super) mod candidates;
 mod files;
 mod helpers;
+mod reflex;
 mod review;
 mod said;
 mod writer;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use greenroom_parsers::Report;
 
 pub use self::helpers::Helpers;
+pub(super) use self::reflex::{ReflexDue, Reflexes};
 pub(super) use self::writer::Writer;
 use super::limits;
 use super::notebook::Notebook;
@@ -34,6 +36,7 @@ use crate::score::{Score, StyleRules};
 use crate::shell::ShellState;
 use crate::snapshot::{SnapshotRef, TreePath};
 use crate::task::{CheckResult, Task};
+use crate::thrift::FailingFirstTally;
 
 #[derive(Debug, Clone)]
 pub struct RunState {
@@ -111,6 +114,8 @@ pub struct RunState {
     pub said: BTreeSet<String>,
     pub progress: Progress,
     pub outcome: Option<RunOutcome>,
+    pub failing_first: FailingFirstTally,
+    pub reflex: Reflexes,
     phase: Phase,
     /// Where a later runner goes on that was asked to, once this one parks or stops at a limit.
     resume_at: Option<Phase>,
@@ -135,6 +140,8 @@ pub struct RunState {
     stuck: bool,
     /// Results of the pending calls, which were carried out in a fork.
     harvest: VecDeque<ToolOutcome>,
+    /// The newest check run was of failing tests alone.
+    last_alone: bool,
 }
 
 /// Charged where nobody will ever know what was spent.
@@ -260,6 +267,8 @@ impl RunState {
             said: BTreeSet::new(),
             progress: Progress::default(),
             outcome: None,
+            failing_first: FailingFirstTally::default(),
+            reflex: Reflexes::default(),
             phase: Phase::Created,
             resume_at: None,
             asked: None,
@@ -275,6 +284,7 @@ impl RunState {
             review_due: None,
             stuck: false,
             harvest: VecDeque::new(),
+            last_alone: false,
         })
     }
 
@@ -338,6 +348,7 @@ impl RunState {
             }
             Event::ModelRequested { turn, estimated_input_tokens, output_tokens_max, cost_usd_max } => {
                 self.turns = *turn;
+                self.reflex.model_asked();
                 self.asked = Some(Asked {
                     input_tokens: *estimated_input_tokens,
                     output_tokens: u64::from(*output_tokens_max),
@@ -347,7 +358,8 @@ impl RunState {
                 self.window.requested(*estimated_input_tokens, Room::of(&self.limits, self.shrinks));
                 self.phase = Phase::ModelAsked;
             }
-            Event::ModelResponded { response, cost_usd, elapsed_ms, .. } => {
+            Event::ModelResponded { response, reflex: Some(reflex), .. } => self.take_reflex(response, reflex),
+            Event::ModelResponded { response, cost_usd, elapsed_ms, reflex: None, .. } => {
                 self.elapsed_ms += elapsed_ms;
                 self.asked = None;
                 self.answers += 1;
@@ -375,8 +387,15 @@ impl RunState {
                 if result.may_write && result.checks.is_none() {
                     self.objected = None;
                 }
+                let first = result.failing_first.as_deref();
+                if let Some(first) = first {
+                    self.failing_first.add(first);
+                }
                 if let Some(checks) = &result.checks {
-                    for (tally, check) in self.tally.iter_mut().zip(checks) {
+                    let alone = first.is_some_and(|first| first.alone);
+                    self.judge_reflex(checks, alone);
+                    let ran = |check: &CheckResult| !check.passed() || !alone;
+                    for (tally, check) in self.tally.iter_mut().zip(checks).filter(|(_, check)| ran(check)) {
                         tally.runs += 1;
                         tally.red_runs += u32::from(!check.passed());
                     }
@@ -484,12 +503,7 @@ impl RunState {
                 self.verification = Some(checks.clone());
                 self.judgement = judgement.as_deref().cloned();
                 if let Some(read) = judgement.as_ref().and_then(|judgement| judgement.read.as_ref()) {
-                    self.input_tokens += read.input_tokens;
-                    self.output_tokens += read.output_tokens;
-                    match read.cost_usd {
-                        Some(cost) => self.cost_usd += cost,
-                        None => self.cost_known = false,
-                    }
+                    self.charge_reader(read);
                 }
                 self.take_verdict(checks);
             }

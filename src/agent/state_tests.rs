@@ -84,7 +84,7 @@ pub(super) fn answer(state: &mut RunState, calls: &[&str], stop_reason: StopReas
     }));
     let usage = Usage { input_tokens: Some(100), output_tokens: Some(10), ..Usage::default() };
     let response = ModelResponse { content, stop_reason, usage };
-    state.apply(&Event::ModelResponded { turn, response, cost_usd: Some(0.5), elapsed_ms: 100 });
+    state.apply(&Event::ModelResponded { turn, response, cost_usd: Some(0.5), elapsed_ms: 100, reflex: None });
 }
 
 pub(super) fn finish_tool(state: &mut RunState, result: ToolOutcome) {
@@ -242,7 +242,7 @@ fn a_model_that_refuses_or_says_nothing_three_times_parks_and_can_go_on() {
         let (estimated_input_tokens, output_tokens_max, cost_usd_max) = (100, 0, None);
         state.apply(&Event::ModelRequested { turn, estimated_input_tokens, output_tokens_max, cost_usd_max });
         let response = ModelResponse { content, stop_reason, usage: Usage::default() };
-        state.apply(&Event::ModelResponded { turn, response, cost_usd: None, elapsed_ms: 1 });
+        state.apply(&Event::ModelResponded { turn, response, cost_usd: None, elapsed_ms: 1, reflex: None });
     };
     let mut state = ready(Limits::default());
     silent(&mut state, StopReason::Refusal, vec![Block::Text { text: "I will not.".into() }]);
@@ -380,7 +380,7 @@ fn the_fold_of_every_prefix_decides_the_same_as_the_live_run() {
     };
     events.push(baseline(1));
     events.push(Event::ModelRequested { turn: 1, estimated_input_tokens: 1, output_tokens_max: 0, cost_usd_max: None });
-    events.push(Event::ModelResponded { turn: 1, response, cost_usd: None, elapsed_ms: 1 });
+    events.push(Event::ModelResponded { turn: 1, response, cost_usd: None, elapsed_ms: 1, reflex: None });
     events.push(Event::ToolCallStarted { token: CallToken(0), call });
     events.push(Event::ToolCallFinished {
         token: CallToken(0),

@@ -125,6 +125,7 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
     sandbox.stop().await?;
     let (output, finished) = (ran?, finished?);
     let exit = exit_code(output.outcome);
+    context.printer.github_report("Greenroom: exec", &finished.report, &config.repo);
     match format {
         Format::Json => {
             let milliseconds = u64::try_from(output.duration.as_millis()).unwrap_or(u64::MAX);

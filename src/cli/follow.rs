@@ -55,6 +55,7 @@ pub(super) fn follow(
         }
     }
     let report = live.finish(exit);
+    context.printer.github_report("Greenroom", &report, Path::new("."));
     match format {
         Format::Json => context.printer.json(&Last { kind: "report", report: &report }),
         Format::Human => context.printer.result(&report::verdict_line(&report)),

@@ -36,6 +36,9 @@ pub(super) struct JudgeArgs {
     /// How often the baseline runs, to tell flaky tests apart; it is not run again where it took over a minute
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=5))]
     baseline_runs: u32,
+    /// Carry out what the tools themselves suggest, and keep it where it helps, before the model is asked
+    #[arg(long, env = "GREENROOM_REFLEX")]
+    reflex: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -81,6 +84,7 @@ impl JudgeArgs {
                 },
             },
             baseline_runs: self.baseline_runs,
+            reflex: self.reflex,
         })
     }
 }

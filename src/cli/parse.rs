@@ -76,6 +76,7 @@ pub async fn run(args: ParseArgs, context: &mut Context) -> Result<ExitCode> {
         return Ok(ExitCode::Success);
     }
     let (report, raw) = read(&mut *input, &file, &args)?;
+    context.printer.github_report("Greenroom", &report, Path::new("."));
     if args.sarif {
         context.printer.json(&greenroom_parsers::to_sarif(&report))?;
     } else if args.junit {

@@ -9,6 +9,7 @@ use clap::Args;
 use super::{Context, Past};
 use crate::error::{Error, ExitCode, Result};
 use crate::event::RunStatus;
+use crate::output::markdown::{fenced, harmless};
 use crate::output::report::verdict_name;
 use crate::snapshot::TreePath;
 use crate::snapshot::apply::runs_by_itself;
@@ -81,19 +82,6 @@ fn title(past: &Past) -> String {
     let words = past.state.task.instruction.as_deref().unwrap_or("Make the checks pass");
     let line = words.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("Make the checks pass");
     harmless(line).chars().take(TITLE_CHARS_MAX).collect::<String>().trim_end().to_owned()
-}
-
-/// Text that stands outside of a fence: it names no person, issue or address.
-fn harmless(text: &str) -> String {
-    let plain = text.chars().map(|char| match char {
-        '@' | '#' | '`' | '<' | '>' | '[' | ']' | '|' => ' ',
-        char if char.is_control() => ' ',
-        char => char,
-    });
-    let plain = plain.collect::<String>().replace("://", " ");
-    let words =
-        plain.split_whitespace().map(|word| if word.to_lowercase().starts_with("gh-") { &word[3..] } else { word });
-    words.collect::<Vec<_>>().join(" ")
 }
 
 fn verdict(status: Option<RunStatus>) -> &'static str {
@@ -185,32 +173,4 @@ fn risks(past: &Past, status: Option<RunStatus>) -> String {
     }
     risks.push("The tests ran in one process with the code they test: they can be wrong together.".into());
     risks.iter().map(|risk| format!("- {}\n", risk.trim_end().replace('\n', "\n  "))).collect()
-}
-
-/// In a fence longer than any run of backticks in it: nothing in it is markup.
-fn fenced(text: &str) -> String {
-    let longest = text.split(|char| char != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest.max(2) + 1);
-    let plain: String =
-        text.chars().map(|char| if char.is_control() && char != '\n' && char != '\t' { '·' } else { char }).collect();
-    format!("{fence}text\n{}\n{fence}\n", plain.trim_end_matches('\n'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fence_is_longer_than_what_it_holds() {
-        let text = fenced("a\n````\n@everyone fixes #1\n````");
-        assert!(text.starts_with("`````text\n") && text.ends_with("\n`````\n"), "{text}");
-    }
-
-    #[test]
-    fn outside_of_fences_nobody_is_named_and_nothing_is_closed() {
-        assert_eq!(
-            harmless("fix @bob's bug, closes #12 and GH-7 https://x/issues/3\u{1b}[2J"),
-            "fix bob's bug, closes 12 and 7 https x/issues/3 2J"
-        );
-    }
 }

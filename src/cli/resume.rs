@@ -99,7 +99,7 @@ async fn attempt(
     // Confined as it began: another runtime would be another sandbox.
     let engine = engine.confined(plan.runtime.clone(), plan.weaker.clone())?;
     let image = interrupt.or_stop(image(&plan, &state, &engine, context)).await?;
-    let installer = interrupt.or_stop(installer(&plan, &state, &pristine, &paths, &engine, context)).await?;
+    let again = interrupt.or_stop(installer(&plan, &state, &pristine, &paths, &engine, context)).await?;
     let store = Arc::new(store);
     let mut spec = plan.spec(&state.run);
     spec.image = image;
@@ -124,7 +124,8 @@ async fn attempt(
         },
         traffic: Traffic::default(),
         background: Vec::new(),
-        installer,
+        installer: again.clone().filter(|_| plan.install),
+        set_up_again: again,
         helper: None,
     };
     context.printer.note(&format!("{DIM}resume{RESET} {} after {} steps", state.run, state.steps))?;
@@ -212,7 +213,7 @@ async fn installer(
     engine: &engine::Connected,
     context: &mut Context,
 ) -> Result<Option<Installer>> {
-    if !plan.install {
+    if !plan.install && plan.setup.is_empty() {
         return Ok(None);
     }
     let file = FileConfig::load(&paths.config_file)?;

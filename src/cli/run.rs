@@ -362,6 +362,8 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         rules: style,
     };
     let background = memory::background(&paths.state, &copied.manifest, store.as_ref())?;
+    let again =
+        (install || !setup.commands.is_empty()).then(|| Installer::new(engine.docker_launcher(&paths.state), setup));
     let parts = Parts {
         store: store.clone(),
         launcher: engine.launcher(&paths.state).await,
@@ -376,7 +378,8 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         settings,
         traffic,
         background,
-        installer: install.then(|| Installer::new(engine.docker_launcher(&paths.state), setup)),
+        installer: again.clone().filter(|_| install),
+        set_up_again: again,
         helper: None,
     };
     drive(parts, Begin::New, &store, format, context, interrupt, seen).await
@@ -411,6 +414,9 @@ pub(super) async fn drive(
     let read = |id: &BlobId| store.blob(id).map_err(|error| Error::internal("cannot read the patch").because(error));
     seen.patch = patch.as_ref().map(read).transpose()?;
     let state = driven?;
+    if let Some(result) = &seen.result {
+        context.printer.github_run(&state, result, seen.patch.as_deref());
+    }
     memory::remember(&context.paths()?.state, &pristine, &state, store, &mut context.printer)?;
     // Only after the run's own end was recorded: a reader that has gone stops the run, it does not fail it.
     failure.map_or(Ok(()), Err)

@@ -101,10 +101,11 @@ pub fn event(event: &Event) -> Option<String> {
         }
         Event::BaselineFinished { checks, .. } => Some(checks_text("baseline", checks)),
         Event::ModelRequested { .. } => None,
-        Event::ModelResponded { turn, response, .. } => {
+        Event::ModelResponded { turn, response, reflex, .. } => {
             let text = response.text();
             let line = text.trim().lines().next().filter(|line| !line.is_empty())?;
-            Some(format!("{DIM}turn {turn}{RESET} {}", shorten(line)))
+            let who = if reflex.is_some() { "reflex".to_owned() } else { format!("turn {turn}") };
+            Some(format!("{DIM}{who}{RESET} {}", shorten(line)))
         }
         Event::ModelFailed { turn, detail, .. } => {
             Some(format!("{DIM}turn {turn}{RESET} {RED}no answer{RESET}: {detail}"))

@@ -8,6 +8,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::AsyncWriteExt;
 
 use super::{Answer, Question, functions};
+use crate::planted::{self, Planted};
 
 /// The hidden subcommand. Whoever types it gets a program that waits for JSON.
 pub const COMMAND: &str = "__complexity";
@@ -27,9 +28,12 @@ pub async fn ask(question: &Question) -> Option<Answer> {
 
 async fn exchange(text: &[u8]) -> Option<Answer> {
     // The program as it runs, also where its file was replaced meanwhile.
-    let mut child = tokio::process::Command::new("/proc/self/exe")
+    let mut command = tokio::process::Command::new("/proc/self/exe");
+    if !planted::has(Planted::KeepComplexityEnvironment) {
+        command.env_clear();
+    }
+    let mut child = command
         .arg(COMMAND)
-        .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -58,7 +62,9 @@ pub fn serve() -> u8 {
     let limited = limit().is_some();
     let mut text = Vec::new();
     let read = std::io::stdin().take(QUESTION_BYTES_MAX as u64 + 1).read_to_end(&mut text);
-    if !limited || read.is_err() || text.len() > QUESTION_BYTES_MAX {
+    // A variable may be a secret, and none is needed.
+    let alone = std::env::vars_os().next().is_none();
+    if !limited || !alone || read.is_err() || text.len() > QUESTION_BYTES_MAX {
         return 1;
     }
     let Ok(question) = serde_json::from_slice::<Question>(&text) else { return 1 };
@@ -69,15 +75,17 @@ pub fn serve() -> u8 {
 }
 
 fn limit() -> Option<()> {
+    let unless = |bug, most| if planted::has(bug) { u64::MAX } else { most };
     for (resource, most) in [
-        (Resource::Cpu, CPU_SECONDS_MAX),
-        (Resource::As, MEMORY_BYTES_MAX),
+        (Resource::Cpu, unless(Planted::UnlimitedComplexityTime, CPU_SECONDS_MAX)),
+        (Resource::As, unless(Planted::UnlimitedComplexityMemory, MEMORY_BYTES_MAX)),
         (Resource::Fsize, 0),
         (Resource::Core, 0),
         (Resource::Nproc, 0),
         (Resource::Nofile, 3),
     ] {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).ok()?;
+        let most = Some(most).filter(|most| *most != u64::MAX);
+        setrlimit(resource, Rlimit { current: most, maximum: most }).ok()?;
     }
     Some(())
 }

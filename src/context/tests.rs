@@ -98,7 +98,7 @@ fn answer(state: &mut RunState, call: ToolUse, result: ToolOutcome, usage: Usage
     let turn = state.turns;
     let content = vec![Block::Text { text: format!("now step {}", state.steps) }, Block::ToolUse(call)];
     let response = ModelResponse { content, stop_reason: StopReason::ToolUse, usage };
-    state.apply(&Event::ModelResponded { turn, response, cost_usd: None, elapsed_ms: 1 });
+    state.apply(&Event::ModelResponded { turn, response, cost_usd: None, elapsed_ms: 1, reflex: None });
     let Step::CallTool { token, call } = state.next() else { panic!("{:?}", state.next()) };
     state.apply(&Event::ToolCallStarted { token, call });
     state.apply(&Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms: 1, snapshot: None });

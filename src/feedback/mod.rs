@@ -5,6 +5,7 @@
 mod compact;
 mod delta;
 mod findings;
+mod impact;
 #[cfg(test)]
 mod never_worse;
 mod render;
@@ -12,5 +13,6 @@ pub mod score;
 
 pub use compact::compact;
 pub use delta::{Delta, Mark};
-pub use findings::{Finding, findings, fingerprint, has_findings, name_of};
+pub use findings::{Finding, FindingKind, findings, fingerprint, has_findings, name_of};
+pub use impact::{Rerun, failing_tests, rerun};
 pub use render::{SourceLines, SourceWanted, render_checks, render_command, render_verification, sources_wanted};

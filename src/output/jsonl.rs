@@ -8,6 +8,7 @@ use crate::error::{Error, ExitCode};
 use crate::event::{Event, Limits, RunStatus};
 use crate::id::{BlobId, RunId};
 use crate::task::{CheckResult, Outcome};
+use crate::thrift::{FailingFirstTally, ReflexTally};
 
 /// Raised when a field changes its meaning; added fields do not raise it.
 pub const SCHEMA: u32 = 1;
@@ -88,6 +89,12 @@ pub struct RunResult {
     pub cost_usd: Option<f64>,
     pub wall_ms: u64,
     pub checks: Vec<CheckLine>,
+    /// Check runs that began with the tests that had failed.
+    #[serde(skip_serializing_if = "FailingFirstTally::is_empty")]
+    pub failing_first: FailingFirstTally,
+    /// What was done in the place of the model.
+    #[serde(skip_serializing_if = "ReflexTally::is_empty")]
+    pub reflex: ReflexTally,
     /// Of the newest check run, from 0 to 100.
     pub score: Option<f64>,
     /// Of the newest verification, beside the results of the checks.
@@ -183,6 +190,8 @@ impl RunResult {
             cost_usd: state.cost_known.then_some(state.cost_usd),
             wall_ms,
             checks: checks.collect(),
+            failing_first: state.failing_first.clone(),
+            reflex: state.reflex.tally.clone(),
             findings: state.judgement.as_ref().map_or_else(Vec::new, |judgement| judgement.findings.clone()),
             score: state.score.as_ref().and_then(|score| score.total),
             score_parts: state
@@ -230,6 +239,8 @@ impl RunResult {
             cost_usd: Some(0.0),
             wall_ms: 0,
             checks: Vec::new(),
+            failing_first: FailingFirstTally::default(),
+            reflex: ReflexTally::default(),
             score: None,
             findings: Vec::new(),
             score_parts: Vec::new(),

@@ -3,10 +3,11 @@
 //! Everything printed goes through a [`Printer`]: results to stdout, the rest to stderr, untrusted text made harmless.
 
 pub mod escape;
+pub mod github;
 pub mod html;
 pub mod human;
 pub mod jsonl;
-
+pub mod markdown;
 pub mod report;
 pub mod summary;
 mod terminal;
@@ -27,6 +28,8 @@ pub struct Printer {
     surface: Surface,
     /// Under GitHub Actions: what ends the `stop-commands` that stands before our first line.
     resume_commands: Option<String>,
+    /// For the end, when commands are heard again.
+    annotations: Vec<github::Annotation>,
 }
 
 /// Where text goes.
@@ -43,6 +46,7 @@ impl Printer {
             err: Box::new(io::stderr()),
             surface,
             resume_commands: None,
+            annotations: Vec::new(),
         }
     }
 
@@ -111,10 +115,17 @@ impl Printer {
     /// Flushes and lets GitHub's runner take commands again. The last thing a process does.
     pub fn close(&mut self) -> Result<()> {
         self.out.flush().map_err(cannot_write)?;
-        match self.resume_commands.take() {
-            Some(token) => self.write(Channel::Err, format!("::{token}::\n").as_bytes()),
-            None => Ok(()),
+        if let Some(token) = self.resume_commands.take() {
+            self.write(Channel::Err, format!("::{token}::\n").as_bytes())?;
         }
+        for annotation in github::few(std::mem::take(&mut self.annotations)) {
+            self.write(Channel::Err, format!("{}\n", annotation.command()).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn annotate(&mut self, annotations: Vec<github::Annotation>) {
+        self.annotations.extend(annotations);
     }
 
     fn escaped(&mut self, channel: Channel, text: &str) -> Result<()> {

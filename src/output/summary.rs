@@ -41,6 +41,9 @@ pub fn render(result: &RunResult, patch: Option<&[u8]>) -> String {
         });
         row(&mut text, "score", &format!("{BOLD}{score:.1}{RESET} {}", parts.collect::<Vec<_>>().join(", ")));
     }
+    for (index, line) in thrift(result).iter().enumerate() {
+        row(&mut text, if index == 0 { "spared" } else { "" }, line);
+    }
     if !result.files_changed.is_empty() {
         let (added, removed) = patch.map_or((0, 0), count_lines);
         let shown = result.files_changed.iter().take(FILES_MAX).cloned().collect::<Vec<_>>().join(", ");
@@ -76,6 +79,30 @@ pub fn render(result: &RunResult, patch: Option<&[u8]>) -> String {
         }
     }
     text
+}
+
+/// What the run went without, a line each.
+pub(super) fn thrift(result: &RunResult) -> Vec<String> {
+    let (first, reflex) = (&result.failing_first, &result.reflex);
+    let mut lines = Vec::new();
+    if first.runs > 0 {
+        let saved = match first.saved_ms {
+            saved if saved >= 0 => format!("about {} saved", show_duration(saved as u64)),
+            spent => format!("{} more for it", show_duration(spent.unsigned_abs())),
+        };
+        lines.push(format!("{} of {} check runs ended with the failing tests alone, {saved}", first.alone, first.runs));
+    }
+    if !first.unsteady.is_empty() {
+        let names: Vec<&str> = first.unsteady.iter().take(FINDINGS_MAX).map(String::as_str).collect();
+        lines.push(format!("unsteady: {}", names.join(", ")));
+    }
+    if reflex.answers > 0 {
+        lines.push(format!(
+            "{} suggestions of tools helped, {} did not and were taken back; about {} tokens not asked of the model",
+            reflex.kept, reflex.undone, reflex.tokens_saved
+        ));
+    }
+    lines
 }
 
 pub fn status_word(status: Option<RunStatus>) -> (&'static str, &'static str) {

@@ -1,8 +1,10 @@
 //! What stdout and stderr can take: colour, moving progress, or plain lines. Decided once, from the environment.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use super::Channel;
+use super::github::Actions;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
@@ -23,6 +25,7 @@ pub struct Surface {
     err: Stream,
     pub live: Live,
     pub github_actions: bool,
+    github: Actions,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +43,7 @@ impl Surface {
     /// `NO_COLOR` beats `FORCE_COLOR` beats `TERM=dumb` beats whether it is a terminal.
     fn resolve(variable: &dyn Fn(&str) -> Option<String>, out: bool, err: bool) -> Self {
         let set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+        let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let dumb = variable("TERM").is_some_and(|term| term == "dumb");
         let forced = variable("FORCE_COLOR").is_some_and(|value| !value.is_empty() && value != "0" && value != "false");
         let colour = |is_terminal: bool| {
@@ -50,7 +54,13 @@ impl Surface {
             err: Stream { is_terminal: err, colour: colour(err) },
             live: if err && !dumb && !set("CI") { Live::Spinner } else { Live::Lines },
             github_actions: variable("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
+            github: Actions { step_summary: path("GITHUB_STEP_SUMMARY"), workspace: path("GITHUB_WORKSPACE") },
         }
+    }
+
+    /// `None` elsewhere than under GitHub Actions.
+    pub fn github(&self) -> Option<&Actions> {
+        self.github_actions.then_some(&self.github)
     }
 
     pub fn colour(&self, channel: Channel) -> Colour {

@@ -43,7 +43,9 @@ pub use fork::FORKS_MAX;
 pub use image::{ImageKind, Images, ListedImage, PreparedImage, Progress};
 pub use prepared::supervisor_hash;
 pub use reap::{UNSTARTED_MAX, reap};
-pub use setup::{Cloned, Installed, Installer, SetUp, Setup, SetupError, Source, Wanted, mirrors, operator_list};
+pub use setup::{
+    Again, Cloned, Installed, Installer, SetUp, SetUpAgain, Setup, SetupError, Source, Wanted, mirrors, operator_list,
+};
 pub use toolchain::{TOOLCHAINS, Toolchain, certificate_bundle};
 pub use unused::Unused;
 

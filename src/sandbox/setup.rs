@@ -8,6 +8,7 @@
 //! The agent's `install` tool goes the same way ([`Installer`]): the image of its run, one more command, and the tree with
 //! the manifests as the run left them.
 
+mod again;
 mod chamber;
 mod clone;
 mod install;
@@ -31,6 +32,7 @@ use crate::snapshot::{Entry as TreeEntry, Manifest};
 use crate::task::Outcome;
 use chamber::Chamber;
 
+pub use again::{Again, SetUpAgain};
 pub use clone::{Cloned, Source};
 pub use install::{Installed, Installer, Wanted};
 pub use phase::mirrors;

@@ -28,6 +28,8 @@ pub struct Yardstick<'a> {
     /// Paths that check runs created.
     pub build_output: &'a BTreeSet<TreePath>,
     pub baseline: &'a [CheckResult],
+    /// Of the newest check run.
+    pub last_checks: &'a [CheckResult],
     /// The score before.
     pub last: Option<&'a Score>,
     pub rules: &'a StyleRules,

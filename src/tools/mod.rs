@@ -6,6 +6,7 @@ mod bash;
 mod carry;
 pub mod command;
 mod edit_file;
+mod failing_first;
 pub mod helper;
 mod hypothesis;
 pub mod install;
@@ -23,11 +24,10 @@ mod write_file;
 use std::io;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use run_checks::{CheckRun, run_checks, run_checks_in_full};
+pub use run_checks::{CheckRun, run_checks_in_full};
 
 use crate::agent::notebook::Notebook;
 use crate::error::Error;
@@ -53,7 +53,7 @@ pub enum ToolCall {
     Hypothesis(hypothesis::Args),
     Recall(recall::Args),
     Job(job::Args),
-    RunChecks,
+    RunChecks(run_checks::Args),
     /// Carried out by the driver: the run goes on in another container.
     Install(install::Args),
     /// The same: a helper is a run of its own.
@@ -144,7 +144,7 @@ impl ToolCall {
             hypothesis::NAME => Ok(ToolCall::Hypothesis(arguments(&call.name, input)?)),
             recall::NAME => Ok(ToolCall::Recall(arguments(&call.name, input)?)),
             job::NAME => Ok(ToolCall::Job(arguments(&call.name, input)?)),
-            run_checks::NAME => arguments::<NoArguments>(&call.name, input).map(|NoArguments {}| ToolCall::RunChecks),
+            run_checks::NAME => Ok(ToolCall::RunChecks(arguments(&call.name, input)?)),
             install::NAME => Ok(ToolCall::Install(arguments(&call.name, input)?)),
             helper::NAME => Ok(ToolCall::Helper(arguments(&call.name, input)?)),
             submit::NAME => Ok(ToolCall::Submit(arguments(&call.name, input)?)),
@@ -167,7 +167,7 @@ impl ToolCall {
             | ToolCall::Recall(_)
             | ToolCall::Submit(_) => Effect::None,
             // An install under way never gets here: the state answers that nobody knows what became of it.
-            ToolCall::WriteFile(_) | ToolCall::EditFile(_) | ToolCall::RunChecks | ToolCall::Install(_)
+            ToolCall::WriteFile(_) | ToolCall::EditFile(_) | ToolCall::RunChecks(_) | ToolCall::Install(_)
             // Its own run is durable; what of its diff was merged is not known.
             | ToolCall::Helper(_) => Effect::Workspace,
         }
@@ -195,7 +195,7 @@ impl ToolCall {
             ToolCall::Hypothesis(args) => Ok(hypothesis::carry_out(args, context.notebook)),
             ToolCall::Recall(args) => Ok(recall::carry_out(args, context)),
             ToolCall::Job(args) => job::carry_out(args, context).await,
-            ToolCall::RunChecks => run_checks::carry_out(context).await,
+            ToolCall::RunChecks(args) => run_checks::carry_out(args, context).await,
             ToolCall::Install(_) => Ok(install::not_allowed()),
             ToolCall::Helper(_) => Ok(helper::not_here()),
             ToolCall::Submit(args) => Ok(submit::carry_out(args)),
@@ -226,10 +226,6 @@ impl ToolOutcome {
 }
 
 const REFUSAL_BYTES_MAX: usize = 4_000;
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoArguments {}
 
 /// Arguments as an object, or as a string that holds one: some servers send them so. Nothing at all is an empty object.
 fn arguments<T: DeserializeOwned>(tool: &str, input: &Value) -> Result<T, String> {
@@ -291,7 +287,7 @@ mod tests {
     #[test]
     fn arguments_in_a_string_and_no_arguments_are_understood() {
         assert!(matches!(call("bash", json!("{\"command\":\"ls\"}")), Ok(ToolCall::Bash(_))));
-        assert!(matches!(call("run_checks", Value::Null), Ok(ToolCall::RunChecks)));
+        assert!(matches!(call("run_checks", Value::Null), Ok(ToolCall::RunChecks(_))));
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::json;
 
 use super::command::run_in;
+use super::failing_first::{self, Only, failing_first};
 use super::measure::{Ran, measure};
 use super::{ToolContext, ToolFailure, absolute};
 use crate::event::ToolOutcome;
@@ -16,6 +18,7 @@ use crate::sandbox::{ExecRequest, Sandbox, SandboxError};
 use crate::snapshot::change::created;
 use crate::store::Store;
 use crate::task::{Check, CheckResult, Outcome};
+use crate::thrift::FailingFirst;
 
 pub(super) const NAME: &str = "run_checks";
 const TAIL_BYTES_MAX: usize = 4 << 10;
@@ -23,33 +26,72 @@ const TAIL_BYTES_MAX: usize = 4 << 10;
 const PYTHON_LOCALS: &str = "GREENROOM_PYTHON_LOCALS";
 const SOURCE_BYTES_MAX: u64 = 1 << 20;
 
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Args {
+    #[serde(default)]
+    pub only: Only,
+}
+
 pub(super) fn spec() -> ToolSpec {
     ToolSpec {
         name: NAME,
         description: "Run the checks that must pass, and read what they say: findings first, what is new, fixed or \
-                      still failing, the code around them, and the quality score with its parts.",
-        input_schema: json!({"type": "object", "properties": {}, "additionalProperties": false}),
+                      still failing, the code around them, and the quality score with its parts. Where the checks \
+                      take long, the tests that failed last run first and alone, and all checks once those pass.",
+        input_schema: json!({
+            "type": "object",
+            "properties": {
+                "only": {"type": "string", "enum": ["auto", "failing", "all"],
+                    "description": "`failing`: those first however quick the checks are; `all`: everything at once"},
+            },
+            "additionalProperties": false,
+        }),
     }
 }
 
-pub(super) async fn carry_out(context: &ToolContext<'_>) -> Result<ToolOutcome, ToolFailure> {
+pub(super) async fn carry_out(args: &Args, context: &ToolContext<'_>) -> Result<ToolOutcome, ToolFailure> {
     let before = context.sandbox.walk().await?;
     let timeout = Duration::from_millis(context.limits.check_timeout_ms);
     let timeout = context.time_left.map_or(timeout, |left| timeout.min(left));
-    let checks = run_checks(context.sandbox, context.store, context.checks, context.token, timeout).await?;
+    let mut first = failing_first(context, args.only, timeout).await?;
+    let checks = match first.alone.take() {
+        Some(alone) => alone,
+        None => {
+            let from = (context.token, first.parts);
+            let checks = run_checks_in_full(context.sandbox, context.store, context.checks, from, timeout).await?;
+            first.parts += checks.len() as u32;
+            let checks: Vec<CheckResult> = checks.into_iter().map(|run| run.result).collect();
+            failing_first::unsteady(context, &checks, &mut first, timeout).await?;
+            checks
+        }
+    };
+    let told = first.told;
     let after = context.sandbox.walk().await?;
     let reports: Vec<_> = checks.iter().filter(|check| !check.passed()).map(|check| &check.report).collect();
     let sources = read_sources(context.sandbox, &feedback::sources_wanted(&reports)).await?;
     let created = created(&before, &after);
-    let ran = Ran { before: &before, after: &after, checks: &checks, created: &created };
-    let score = measure(Some(context.sandbox), context.store, context.yardstick, ran).await?;
     let mut content = feedback::render_checks(&checks, context.delta, &sources);
-    content.push('\n');
-    content.push_str(&feedback::score::render(&score, context.yardstick.last));
+    if let (Some(words), Some((head, rest))) = (failing_first::words(&told), content.split_once('\n')) {
+        content = format!("{head}\n{words}\n{rest}");
+    }
+    // A part of the tests has no score.
+    let score = match told.alone {
+        true => None,
+        false => {
+            let ran = Ran { before: &before, after: &after, checks: &checks, created: &created };
+            let score = measure(Some(context.sandbox), context.store, context.yardstick, ran).await?;
+            content.push('\n');
+            content.push_str(&feedback::score::render(&score, context.yardstick.last));
+            Some(Box::new(score))
+        }
+    };
+    let out_of_the_ordinary = told != FailingFirst::default();
     Ok(ToolOutcome {
         content,
         checks: Some(checks),
-        score: Some(Box::new(score)),
+        score,
+        failing_first: out_of_the_ordinary.then(|| Box::new(told)),
         build_output: created.into_iter().collect(),
         may_write: true,
         ..ToolOutcome::default()
@@ -63,19 +105,8 @@ pub struct CheckRun {
     pub seen: TestsSeen,
 }
 
-/// Runs every check to its end, also after one has failed: the model should see all of it.
-pub async fn run_checks(
-    sandbox: &dyn Sandbox,
-    store: &dyn Store,
-    checks: &[Check],
-    token: CallToken,
-    timeout: Duration,
-) -> Result<Vec<CheckResult>, ToolFailure> {
-    let runs = run_checks_in_full(sandbox, store, checks, (token, 0), timeout).await?;
-    Ok(runs.into_iter().map(|run| run.result).collect())
-}
-
-/// The same with all tests. `first` is the step and the number of its first command.
+/// Runs every check to its end, also after one has failed: the model should see all of it. `first` is the step and the
+/// number of its first command.
 pub async fn run_checks_in_full(
     sandbox: &dyn Sandbox,
     store: &dyn Store,

@@ -3,7 +3,7 @@
 use greenroom_parsers::{TestStatus, Verdict};
 
 use crate::feedback;
-use crate::judgement::{Finding, Rule, TestsSeen, Weight};
+use crate::judgement::{Finding, Rule, TestsSeen, Weight, stands_for};
 use crate::task::CheckResult;
 
 /// Of tests of one check; the rest is counted.
@@ -95,7 +95,10 @@ fn by_id(seen: &TestsSeen, before: &TestsSeen, objection: &impl Fn(Rule, String)
     // A file that could not be collected has the name of no test.
     let are_tests = names_passed(before);
     for (id, status) in before.listed.iter().filter(|(id, status)| ran(**status) && !before.flaky.contains(*id)) {
+        let in_passing_suite =
+            || seen.listed.iter().any(|(suite, status)| *status == TestStatus::Passed && stands_for(suite, id));
         match seen.listed.get(id) {
+            None if in_passing_suite() => {}
             None if are_tests && *status != TestStatus::Error => {
                 found.push(objection(Rule::TestMissing, format!("the test `{id}` does not run any more")));
             }
@@ -181,6 +184,15 @@ mod tests {
             rules(Verdict::Passed, &skipped, &before),
             [Rule::TestMissing, Rule::TestSkipped, Rule::TestSkipped]
         );
+    }
+
+    #[test]
+    fn a_test_of_a_package_that_passes_as_a_whole_is_not_missed() {
+        let before = seen(&[("x.io/a", TestStatus::Passed), ("x.io/b::TestB", TestStatus::Failed)]);
+        let after = seen(&[("x.io/a", TestStatus::Passed), ("x.io/b", TestStatus::Passed)]);
+        assert_eq!(rules(Verdict::Passed, &after, &before), []);
+        let other = seen(&[("x.io/a", TestStatus::Passed), ("x.io/bc", TestStatus::Passed)]);
+        assert_eq!(rules(Verdict::Passed, &other, &before), [Rule::TestMissing]);
     }
 
     #[test]

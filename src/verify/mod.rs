@@ -8,6 +8,7 @@ mod plant;
 mod proof;
 pub mod protect;
 pub mod reader;
+mod set_up;
 mod suspect;
 mod tree;
 mod weaken;
@@ -21,7 +22,8 @@ use self::protect::Protection;
 use self::tree::{Contents, Judged};
 use crate::id::{BlobId, CallToken};
 use crate::judgement::{Finding, Frozen, Judgement, Rule, Strictness, TestsSeen};
-use crate::sandbox::{AGENT_UID, Launcher, Sandbox, SandboxSpec};
+use crate::network::Traffic;
+use crate::sandbox::{AGENT_UID, Installer, Launcher, Sandbox, SandboxSpec};
 use crate::snapshot::Manifest;
 use crate::snapshot::pack::tar_stream;
 use crate::store::Store;
@@ -46,11 +48,17 @@ pub struct Case<'a> {
     pub frozen: Option<&'a Frozen>,
     /// Of one check.
     pub timeout: Duration,
+    /// Does the set-up again where manifests changed; `None` where the operator has none and allows none.
+    pub installer: Option<&'a Installer>,
+    /// The agent had packages installed, which no manifest may name.
+    pub installed: bool,
 }
 
 pub struct Verdict {
     pub checks: Vec<CheckResult>,
     pub judgement: Judgement,
+    /// What a set-up for it asked of the network.
+    pub traffic: Traffic,
 }
 
 /// What holds from before the agent started: what is protected, and which tests there are, of one run of the checks or
@@ -78,7 +86,7 @@ pub fn freeze(pristine: &Manifest, task: &Task, store: &dyn Store, runs: &[Vec<C
 /// Judges the patch in a container of its own, which is gone when this returns. `None` where `stop` broke it off.
 pub async fn verify(case: Case<'_>, stop: &CancellationToken) -> Result<Option<Verdict>, ToolFailure> {
     let protection = Protection::new(&case.task.rules, &case.task.checks);
-    let judged = match case.task.rules.strictness {
+    let mut judged = match case.task.rules.strictness {
         Strictness::Plain => {
             Judged { tree: case.tree.clone(), additions: Vec::new(), findings: Vec::new(), tests_may_differ: true }
         }
@@ -89,12 +97,21 @@ pub async fn verify(case: Case<'_>, stop: &CancellationToken) -> Result<Option<V
             tree::judge(case.pristine, &case.tree, &protection, &case.task.checks, &contents)?
         }
     };
-    let sandbox = case.launcher.start(case.spec, stream(case.store, judged.tree.clone())).await?;
+    let set_up = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(None),
+        set_up = set_up::again(&case, &judged.tree) => set_up?,
+    };
+    if let Some(told) = set_up.told {
+        judged.findings.retain(|finding| finding.rule != Rule::ManifestChanged);
+        judged.findings.extend(told);
+    }
+    let sandbox = case.launcher.start(&set_up.spec, stream(case.store, judged.tree.clone())).await?;
     let court = Court { case: &case, judged, protection, sandbox: sandbox.as_ref(), parts: 0 };
     let verdict = tokio::select! {
         biased;
         () = stop.cancelled() => Ok(None),
-        verdict = court.hear() => verdict.map(Some),
+        verdict = court.hear() => verdict.map(|verdict| Some(Verdict { traffic: set_up.traffic, ..verdict })),
     };
     sandbox.stop().await?;
     verdict
@@ -122,7 +139,7 @@ impl Court<'_> {
         let image_digest = Some(self.sandbox.facts().image.digest.clone());
         if self.case.task.rules.strictness == Strictness::Plain {
             let judgement = Judgement { image_digest, ..Judgement::default() };
-            return Ok(Verdict { checks: results(runs), judgement });
+            return Ok(Verdict { checks: results(runs), judgement, traffic: Traffic::default() });
         }
         findings.extend(self.still_frozen());
         let before = self.tests_before()?;
@@ -150,7 +167,7 @@ impl Court<'_> {
         findings.sort();
         findings.dedup();
         let judgement = Judgement { findings, planted_failed, image_digest, read: None };
-        Ok(Verdict { checks: results(runs), judgement })
+        Ok(Verdict { checks: results(runs), judgement, traffic: Traffic::default() })
     }
 
     async fn run(&mut self) -> Result<Vec<CheckRun>, ToolFailure> {

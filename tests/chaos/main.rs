@@ -114,6 +114,8 @@ fn ways(point: Failpoint, extent: &Extent) -> Vec<Way> {
         Failpoint::SandboxLost => vec![Way::ResumeWithoutContainer],
         // Commands of their own: see the tests below.
         Failpoint::RewindBefore | Failpoint::ForkCopied => Vec::new(),
+        // One answer a turn here: see `tests/docker/candidates.rs`.
+        Failpoint::CandidateTried | Failpoint::CandidatesRanked => Vec::new(),
         // Nobody speaks here: see `tests/docker/context.rs`.
         Failpoint::LetterCommitted => Vec::new(),
         // This run has no helpers: see `helpers.rs`.

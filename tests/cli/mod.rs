@@ -2,6 +2,7 @@
 
 mod audit;
 mod bench;
+mod complexity;
 mod diff;
 mod export;
 mod gc;
@@ -96,6 +97,7 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
             },
             cost_usd: Some(0.01),
             elapsed_ms: 20,
+            reflex: None,
         },
         Event::ToolCallStarted { token: CallToken(0), call },
         Event::ToolCallFinished {

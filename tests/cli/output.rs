@@ -52,3 +52,30 @@ fn json_lines_hold_no_mark_of_the_runner() {
     assert!(!finished.stdout.contains("##["), "{finished}");
     assert_eq!(finished.lines()[0]["id"], "##[add-mask]x");
 }
+
+#[test]
+fn under_github_actions_findings_stand_at_their_lines_and_in_the_steps_summary() {
+    let log = "lib/a.py:3: error: 100% wrong::set-output name=x::y  [arg-type]\n\
+               lib/a.py:9: error: also wrong  [misc]\nFound 2 errors in 1 file (checked 1 source file)\n";
+    let here = TestEnvironment::new();
+    let plain = here.greenroom_reading(&["parse", "-"], log.as_bytes());
+    assert!(!plain.stderr.contains("::error"), "only where a runner reads along: {plain}");
+
+    let environment = TestEnvironment::new();
+    let (root, summary) = (environment.root().to_owned(), environment.root().join("summary.md"));
+    let environment = environment
+        .with("GITHUB_ACTIONS", "true")
+        .with("GITHUB_WORKSPACE", root.parent().and_then(std::path::Path::to_str).expect("a folder"))
+        .with("GITHUB_STEP_SUMMARY", summary.to_str().expect("a plain name"));
+    let finished = environment.greenroom_reading(&["parse", "-"], log.as_bytes());
+    let token = finished.stdout.lines().next().and_then(|line| line.strip_prefix("::stop-commands::"));
+    let resumed = format!("::{}::", token.expect("commands are stopped first"));
+    let folder = root.file_name().and_then(std::ffi::OsStr::to_str).expect("a name");
+    let lines: Vec<&str> = finished.stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "{finished}");
+    assert_eq!(lines[0], resumed, "heard only after the last of the untrusted text");
+    assert!(lines[1].starts_with(&format!("::error file={folder}/lib/a.py,line=3,title=mypy")), "{finished}");
+    assert!(lines[1].contains("::100%25 wrong::set-output name=x::y"), "{finished}");
+    let written = std::fs::read_to_string(&summary).expect("the summary");
+    assert!(written.starts_with("### Greenroom\n\n```text\n") && written.contains("lib/a.py:3"), "{written}");
+}

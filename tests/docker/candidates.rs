@@ -73,3 +73,47 @@ fn where_nothing_works_the_run_goes_on_from_the_best_and_says_what_failed() {
     let shown = house.environment.greenroom(&["show", "last"]);
     assert!(shown.stdout.contains("2 proposals") && shown.stdout.contains("multiply"), "{shown}");
 }
+
+/// Both are right and of one size, so that only a judge can prefer the second.
+#[test]
+fn between_equals_a_judge_decides_and_without_one_the_first_goes_on() {
+    let Some(house) = House::open() else { return };
+    let lines = [idea("as it is said", "a + b"), idea("the other way round", "b + a"), submit()];
+    let words = json!({"number": 2, "why": "it reads better"}).to_string();
+    let answer = json!({"content": [{"type": "text", "text": words}]}).to_string();
+    let judge = format!("scripted:{}", house.environment.write("judge.jsonl", &answer).display());
+    let quick = ["--candidates", "2", "--when", "always", "--check", "python3 check.py"];
+    let run = |more: &[&str]| {
+        let model = format!("scripted:{}", house.environment.write("ideas.jsonl", &lines.join("\n")).display());
+        let run = house.run_small(&model, &[&quick[..], &["--baseline-runs", "1"], more].concat());
+        let (candidates, winner, _) = ran(&house).expect("two were tried");
+        assert!(candidates.iter().all(|candidate| candidate.passed == 1), "{candidates:?}: {}", run.finished);
+        assert!(candidates.iter().all(|candidate| candidate.score.is_some()), "{candidates:?}");
+        winner
+    };
+    assert_eq!(run(&[]), 0);
+    assert_eq!(run(&["--judge-model", &judge]), 1);
+}
+
+#[test]
+fn killed_among_the_proposals_the_run_asks_again_and_leaves_nothing() {
+    let Some(house) = House::open() else { return };
+    for point in ["candidate_tried:2", "candidates_ranked"] {
+        let lines = [idea("swap", "b - a"), idea("add", "a + b"), submit()];
+        let model = format!("scripted:{}", house.environment.write("ideas.jsonl", &lines.join("\n")).display());
+        let repo = house.small_repository();
+        let log = house.environment.root().join(format!("fired-{}", point.replace(':', "-")));
+        let args =
+            ["run", "--repo", super::text(&repo), "--image", "python", "--model", &model, "--check", super::CHECK];
+        let mut command = house.environment.command(&[&args[..], &["--candidates", "2", "--when", "always"]].concat());
+        let died = command.env("GREENROOM_FAILPOINT", point).env("GREENROOM_FAILPOINT_LOG", &log).output();
+        assert_eq!(died.expect("it starts").status.code(), None, "{point}");
+        assert!(log.exists(), "{point} did not fire");
+        let resumed = house.environment.greenroom(&["resume", "last", "--json"]);
+        let result = resumed.lines().pop().expect("a result");
+        assert_eq!(result["status"], "verified", "{point}: {resumed}");
+        let (_, winner, _) = ran(&house).expect("two were tried in the end");
+        assert_eq!(winner, 1, "{point}");
+        super::wait_for("the forks of the dead runner", 120, || house.containers().is_empty().then_some(()));
+    }
+}

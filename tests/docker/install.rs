@@ -26,12 +26,25 @@ fn installed(house: &House) -> Vec<(Manager, Vec<InstalledPackage>)> {
             images.push(install.image_digest);
         }
     }
+    // What a verification of changed manifests was set up in is made from the last of them.
+    images.extend(house.events("last").into_iter().filter_map(|event| match event {
+        Event::VerificationFinished { judgement, .. } => {
+            judgement?.image_digest.filter(|image| is_set_up(house, image))
+        }
+        _ => None,
+    }));
+    let mut seen = std::collections::BTreeSet::new();
     // The last first: each is made from the one before it.
-    for image in images.iter().rev() {
+    for image in images.iter().rev().filter(|image| seen.insert((*image).clone())) {
         let force = RemoveImageOptions { force: true, ..Default::default() };
         house.block(house.docker.remove_image(image, Some(force), None)).expect("the image of the run");
     }
     found
+}
+
+fn is_set_up(house: &House, image: &str) -> bool {
+    let labels = house.block(house.docker.inspect_image(image)).ok().and_then(|image| image.config?.labels);
+    labels.is_some_and(|labels| labels.contains_key("greenroom.setup"))
 }
 
 fn one_install(manager: &str, packages: Value) -> [Vec<(&'static str, Value)>; 2] {

@@ -179,6 +179,8 @@ impl Played {
                 task: &task,
                 frozen: None,
                 timeout,
+                installer: None,
+                installed: false,
             };
             let verdict = verify(case, &CancellationToken::new()).await.map_err(|error| error.to_string())?;
             let checks = verdict.expect("nobody stopped it").checks;

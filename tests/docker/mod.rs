@@ -16,12 +16,15 @@ mod helpers;
 mod honesty;
 mod install;
 mod judgement;
+mod judgement_manifests;
 mod leftovers;
 mod locals;
 mod model_server;
 mod review;
+mod score;
 mod second_reader;
 mod shell;
+mod thrift;
 mod tools;
 
 use std::collections::HashMap;

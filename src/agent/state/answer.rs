@@ -29,6 +29,16 @@ impl RunState {
         }
     }
 
+    /// Of a second reader, or of who decides between equals.
+    pub(super) fn charge_reader(&mut self, read: &crate::judgement::Read) {
+        self.input_tokens += read.input_tokens;
+        self.output_tokens += read.output_tokens;
+        match read.cost_usd {
+            Some(cost) => self.cost_usd += cost,
+            None => self.cost_known = false,
+        }
+    }
+
     pub(super) fn take_answer(&mut self, response: &ModelResponse) {
         self.push(Message { role: Role::Assistant, content: response.content.clone() });
         self.pending = response.tool_uses().cloned().collect();

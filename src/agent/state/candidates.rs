@@ -36,10 +36,15 @@ impl RunState {
     }
 
     pub(super) fn take_candidates(&mut self, event: &Event) {
-        let Event::CandidatesRan { response, results, candidates, winner, container, snapshot, elapsed_ms, .. } = event
+        let Event::CandidatesRan {
+            response, results, candidates, winner, judge, container, snapshot, elapsed_ms, ..
+        } = event
         else {
             return;
         };
+        if let Some(read) = judge.as_deref() {
+            self.charge_reader(read);
+        }
         self.elapsed_ms += elapsed_ms;
         self.asked = None;
         self.stuck = false;
@@ -60,16 +65,31 @@ impl RunState {
     }
 }
 
-/// The best first: what passes, then what fails least, then what changes least, then who came first.
+/// The best first: what passes, then what fails least, then what scores best, then what changes least, then who came
+/// first.
 pub(crate) fn ranked(candidates: &[Candidate]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by_key(|index| {
         let candidate = &candidates[*index];
         // One that changed nothing has shown nothing.
         let idle = candidate.patch_bytes == 0;
-        (Reverse(candidate.passed), candidate.failing, idle, candidate.patch_bytes, *index)
+        let tenths = candidate.score.map_or(0, |score| (score * 10.0).round() as u64);
+        (Reverse(candidate.passed), candidate.failing, idle, Reverse(tenths), candidate.patch_bytes, *index)
     });
     order
+}
+
+/// Those that evidence does not tell apart from the first of `order`: as much passes and fails, less than a point of the
+/// score lies between them, and less than a tenth of the patch.
+pub(crate) fn tied(candidates: &[Candidate], order: &[usize]) -> Vec<usize> {
+    let Some(best) = order.first().map(|index| &candidates[*index]) else { return Vec::new() };
+    let close = |other: &Candidate| {
+        let points = (best.score.unwrap_or(0.0) - other.score.unwrap_or(0.0)).abs();
+        let bytes = best.patch_bytes.abs_diff(other.patch_bytes);
+        points < 1.0 && bytes * 10 < best.patch_bytes.max(other.patch_bytes)
+    };
+    let same = |other: &Candidate| (other.passed, other.failing) == (best.passed, best.failing) && close(other);
+    order.iter().copied().filter(|index| same(&candidates[*index])).collect()
 }
 
 /// One line on how it went, from its checks alone.
@@ -109,6 +129,16 @@ mod tests {
         let tried =
             [candidate(0, 3, 10), candidate(1, 0, 900), candidate(1, 0, 80), candidate(0, 1, 500), candidate(0, 1, 0)];
         assert_eq!(ranked(&tried), [2, 1, 3, 4, 0]);
+    }
+
+    #[test]
+    fn between_equals_the_score_decides_and_what_is_close_is_a_tie() {
+        let scored = |score: f64, patch_bytes| Candidate { score: Some(score), ..candidate(1, 0, patch_bytes) };
+        let tried = [scored(80.0, 10), scored(92.0, 100), scored(92.4, 105), scored(92.0, 300), candidate(0, 1, 100)];
+        let order = ranked(&tried);
+        assert_eq!(order, [2, 1, 3, 0, 4]);
+        assert_eq!(tied(&tried, &order), [2, 1]);
+        assert_eq!(tied(&tried[..1], &[0]), [0]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use greenroom_parsers::{Report, Summary, TestStatus};
 
 use super::{Measured, counted, not_measured};
+use crate::judgement::stands_for;
 use crate::score::{Fact, Part, PartName};
 
 /// A passing test that was red at the baseline counts this often, and so does one that is still red.
@@ -133,7 +134,10 @@ fn gone(now: &Seen<'_>, before: Option<&Seen<'_>>, facts: &mut Vec<(u8, Fact)>) 
 fn is_gone(id: &str, now: &Seen<'_>) -> bool {
     match now.status.get(id) {
         Some(status) => !runs(*status),
-        None => now.lists_all,
+        None => {
+            let passes = |(suite, status): (&&str, &TestStatus)| *status == TestStatus::Passed && stands_for(suite, id);
+            now.lists_all && !now.status.iter().any(passes)
+        }
     }
 }
 

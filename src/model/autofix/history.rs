@@ -107,6 +107,14 @@ impl History {
             .any(|attempt| attempt.edits.iter().any(|(path, old, new)| path == file && (shows(old) || shows(new))))
     }
 
+    /// Whether an earlier answer made this very edit, whoever suggested it then.
+    pub(super) fn made(&self, call: &Value) -> bool {
+        let field = |name: &str| call.get(name).and_then(Value::as_str).unwrap_or_default();
+        let Some(file) = path::own(field("path")) else { return false };
+        let edit = (file, field("old_string").to_owned(), field("new_string").to_owned());
+        self.attempts.iter().any(|attempt| attempt.edits.contains(&edit))
+    }
+
     /// Whether an earlier answer names this key, whatever it did.
     pub(super) fn named(&self, key: &str) -> bool {
         self.attempts.iter().any(|attempt| attempt.keys.iter().any(|tried| tried == key))

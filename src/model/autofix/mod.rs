@@ -13,6 +13,7 @@ mod missing;
 mod path;
 mod plan;
 mod python;
+mod reflex;
 mod resolve;
 mod rust;
 mod splice;
@@ -20,6 +21,8 @@ mod splice;
 mod story;
 mod suggest;
 mod typescript;
+
+pub use reflex::{Reflexive, reflex};
 
 use async_trait::async_trait;
 use greenroom_parsers::{Edit, Report, Suggestion};

@@ -4,7 +4,7 @@ use greenroom_parsers::{Report, Verdict};
 use serde::Serialize;
 
 use crate::agent::RunState;
-use crate::event::{Event, ToolOutcome};
+use crate::event::{Candidate, Event, ToolOutcome};
 use crate::feedback;
 use crate::message::{Block, ToolUse};
 use crate::output::jsonl::RunResult;
@@ -37,6 +37,8 @@ pub struct Data {
     pub tokens: u64,
     pub cost_usd: Option<f64>,
     pub files_changed: Vec<String>,
+    /// What the run went without, a line each.
+    pub spared: Vec<String>,
     pub checks: Vec<String>,
     pub rounds: Vec<Round>,
     pub score: Option<Score>,
@@ -113,6 +115,7 @@ impl Data {
             tokens: result.tokens,
             cost_usd: result.cost_usd,
             files_changed: state.files_changed.clone(),
+            spared: crate::output::summary::thrift(result),
             checks: state.task.checks.iter().map(|check| check.command.clone()).collect(),
             score: state.score.as_deref().cloned(),
             hypotheses: state.notebook.hypotheses.iter().map(guess).collect(),
@@ -164,6 +167,19 @@ impl Data {
                     self.round("verification".into(), checks, score.as_deref());
                     self.verification = checks.iter().map(proof).collect();
                 }
+                Event::CandidatesRan { response, candidates, winner, .. } => {
+                    let text = response.text();
+                    if !text.trim().is_empty() {
+                        let say = Some(cut(text.trim(), step_bytes_max).to_owned());
+                        self.item(Item { say, ..Item::default() });
+                    }
+                    let line = |(index, candidate): (usize, &Candidate)| {
+                        let mark = if index == *winner as usize { ", which goes on" } else { "" };
+                        format!("{}{mark}: {} – {}", index + 1, candidate.summary, candidate.verdict)
+                    };
+                    let lines: Vec<String> = candidates.iter().enumerate().map(line).collect();
+                    self.note(format!("{} proposals, each in a fork: {}", lines.len(), lines.join("; ")));
+                }
                 Event::ModelFailed { turn, detail, .. } => self.note(format!("turn {turn}: no answer: {detail}")),
                 Event::WindowRebuilt { reason, .. } => self.note(format!("a fresh window: {reason}")),
                 Event::Reviewed { version, review } => self.note(format!("checkpoint {version}: a person {review}")),
@@ -178,7 +194,6 @@ impl Data {
                 | Event::WriterAsked { .. }
                 | Event::WriterFinished { .. }
                 | Event::BackgroundRead { .. }
-                | Event::CandidatesRan { .. }
                 | Event::TreeCaptured { .. }
                 | Event::Finished { .. }
                 | Event::Rewound { .. }

@@ -30,6 +30,7 @@ card(String(data.steps), "steps"); card(String(data.turns), "turns"); card(secon
 card(data.tokens.toLocaleString("en"), "tokens"); card(data.cost_usd === null ? "unknown" : "$" + data.cost_usd.toFixed(4), "cost");
 card(String(data.files_changed.length), "files changed");
 main.append(cards);
+for (const line of data.spared) main.append(el("p", "dim", line));
 if (data.summary) { section("What the agent says"); main.append(el("pre", "", data.summary)); }
 
 if (data.rounds.length) {

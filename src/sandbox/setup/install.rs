@@ -39,9 +39,9 @@ const WRITTEN: [&str; 4] = ["Cargo.lock", "Cargo.toml", "package-lock.json", "pa
 /// Makes images with more packages for the sandboxes of one run. The operator allowed that, or there is none.
 #[derive(Clone)]
 pub struct Installer {
-    launcher: DockerLauncher,
+    pub(super) launcher: DockerLauncher,
     /// Of the run's own set-up: what may be reached, what may be used, and which commands make it.
-    setup: Setup,
+    pub(super) setup: Setup,
 }
 
 /// What to install.
@@ -121,7 +121,12 @@ impl Installer {
         Ok(Installed { image: ImageRef { name: from.name.clone(), digest }, packages, written, traffic })
     }
 
-    fn commands(&self, wanted: &Wanted) -> Vec<String> {
+    /// The operator said how this repository is set up.
+    pub fn has_commands(&self) -> bool {
+        !self.setup.commands.is_empty()
+    }
+
+    pub(super) fn commands(&self, wanted: &Wanted) -> Vec<String> {
         let packages: Vec<String> = wanted.packages.iter().map(|package| format!("'{package}'")).collect();
         let packages = packages.join(" ");
         let command = match (wanted.manager, wanted.packages.is_empty()) {

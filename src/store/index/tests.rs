@@ -150,7 +150,7 @@ fn what_was_said_and_asked_is_found_with_its_turn() {
     lab.commit(Event::ModelRequested { turn: 7, estimated_input_tokens: 1, output_tokens_max: 1, cost_usd_max: None });
     let response =
         ModelResponse { content: vec![Block::Text { text: "The cache is the cause.".into() }], ..Default::default() };
-    lab.commit(Event::ModelResponded { turn: 7, response, cost_usd: None, elapsed_ms: 1 });
+    lab.commit(Event::ModelResponded { turn: 7, response, cost_usd: None, elapsed_ms: 1, reflex: None });
     let hit = &lab.ask("cache cause").hits[0];
     assert_eq!((hit.kind.as_str(), hit.turn), ("you said", 7));
     assert_eq!(lab.ask("vendor").hits[0].kind, "task");
