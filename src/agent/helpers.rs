@@ -151,7 +151,8 @@ impl Run<'_> {
         beneath: Beneath,
     ) -> Parts {
         let (parts, state) = (&self.parts, &self.state);
-        let rules = Rules { candidates: Candidates::default(), goals: Vec::new(), ..state.task.rules.clone() };
+        let rules =
+            Rules { candidates: Candidates::default(), goals: Vec::new(), reflex: false, ..state.task.rules.clone() };
         Parts {
             store: beneath.store,
             launcher: parts.launcher.clone(),
@@ -159,6 +160,8 @@ impl Run<'_> {
             helper_model: parts.helper_model.clone(),
             writer: None,
             judge: None,
+            reviewer: None,
+            set_up_again: None,
             spec: SandboxSpec { run: run.clone(), ..parts.spec.clone() },
             epoch: beneath.epoch,
             pristine: Arc::new(base),

@@ -34,7 +34,7 @@ impl Run<'_> {
     }
 
     async fn suggested(&self) -> Result<Option<(ModelResponse, Reflex)>, ToolFailure> {
-        let request = context::build(&self.state, tools::specs());
+        let request = context::build(&self.state, tools::specs(false));
         let number = self.state.reflex.tally.answers as usize;
         let Some(found) = autofix::reflex(&request, number) else { return Ok(None) };
         let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;

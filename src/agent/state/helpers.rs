@@ -59,6 +59,7 @@ impl RunState {
             tokens_max: limits.tokens_max.map(share),
             cost_usd_max: limits.cost_usd_max.map(money),
             helpers_max: limits.helpers_max - self.helpers.count - 1,
+            review: false,
             ..limits.clone()
         })
     }
