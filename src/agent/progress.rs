@@ -133,7 +133,7 @@ impl Progress {
 
     /// An answer that the window does not hold yet. The same words about another file are another answer.
     fn is_news(&mut self, step: &Observed<'_>) -> bool {
-        let names_new = names(step.call).into_iter().fold(false, |new, name| self.names.insert(name) || new);
+        let names_new = names(step.call).into_iter().filter(|name| self.names.insert(*name)).count() > 0;
         let (tree, result) = (self.tree.name(), normalised(step.result));
         let new_words = self.answers.insert(hash(&(tree, &result)));
         let new_question = self.answers.insert(hash(&(tree, &result, call_text(step.call))));

@@ -126,7 +126,7 @@ fn headers(world: &mut World) {
     let package = world.next();
     for number in 0..6 + world.draw(15) {
         let header = "# Copyright the authors. Licensed under the terms of the file LICENSE at the top of this tree.\n";
-        world.run(&format!("head -n 1 lib{package}/part{number}.py"), header.repeat(1));
+        world.run(&format!("head -n 1 lib{package}/part{number}.py"), header.into());
     }
 }
 
