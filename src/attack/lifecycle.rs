@@ -193,7 +193,9 @@ async fn engine_trouble(lab: &Lab) -> Found {
     let noticed = cut_at.elapsed();
     ensure(matches!(ended, Err(SandboxError::Lost { .. })), || format!("a call cut off came to: {ended:?}"))?;
     ensure(noticed < NOTICED_MAX, || format!("noticed only after {noticed:?}"))?;
-    let processes = lab.docker.top_processes(&container, None::<TopOptions>).await.map_err(refused)?;
+    // In Podman's words, which has no `ps` of the host's.
+    let columns = lab.engine.facts.is_podman.then(|| TopOptions { ps_args: "pid,args".into() });
+    let processes = lab.docker.top_processes(&container, columns).await.map_err(refused)?;
     let running = format!("{processes:?}").matches("sleep 3107").count();
     // The shell's and the program's own line.
     ensure(running <= 2, || format!("the command was started again: {running} lines name it"))?;
@@ -287,8 +289,7 @@ async fn import(lab: &Lab, repo: &str, tag: &str, platform: Option<&str>) -> Res
     archive.append_data(&mut header, "srv/", &[][..])?;
     let options = CreateImageOptions {
         from_src: Some("-".into()),
-        repo: Some(repo.into()),
-        tag: Some(tag.into()),
+        repo: Some(format!("{repo}:{tag}")),
         platform: platform.unwrap_or_default().into(),
         ..Default::default()
     };

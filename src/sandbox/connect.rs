@@ -32,6 +32,8 @@ pub struct EngineFacts {
     /// Where it was found.
     pub address: String,
     pub version: String,
+    /// Podman behind Docker's API.
+    pub is_podman: bool,
     pub api_version: String,
     pub cpus: u32,
     pub memory_bytes: u64,
@@ -74,7 +76,9 @@ impl Engine {
         };
         let mut runtimes: Vec<String> = info.runtimes.unwrap_or_default().into_keys().collect();
         runtimes.sort();
+        let mut components = version.components.iter().flatten();
         let facts = EngineFacts {
+            is_podman: components.any(|component| component.name.starts_with("Podman")),
             address: address.to_owned(),
             version: version.version.unwrap_or_default(),
             api_version: version.api_version.unwrap_or_default(),

@@ -17,7 +17,7 @@ use greenroom_supervisor::protocol::HelloAck;
 
 use super::connect::{CALL, Engine, SLOW_CALL, is_not_found, within};
 use super::link::Link;
-use super::profile::{DATA, DataVolume, Fill, Profile};
+use super::profile::{DATA, DataVolume, Dialect, Fill, Profile};
 use super::{
     ContentSink, ExecOutput, ExecRequest, FileError, Filling, HOME, Job, JobOutput, Launcher, ListRequest, Listing,
     OutputSink, ResourceLimits, Sandbox, SandboxError, SandboxFacts, SandboxSpec, SearchRequest, SearchResult,
@@ -110,6 +110,10 @@ impl DockerLauncher {
         let cpu_millis = spec.limits.cpu_millis.min(self.engine.facts.cpus.saturating_mul(1000));
         // What lies in /tmp counts as memory: were it full of that, every command would be killed, `rm` too.
         let tmp_bytes = spec.limits.tmp_bytes.min(spec.limits.memory_bytes / 2);
+        let dialect = match self.engine.facts.is_podman {
+            true => Dialect::podman().map_err(|error| SandboxError::Start { detail: error.to_string() })?,
+            false => Dialect::Docker,
+        };
         Ok(Profile {
             limits: ResourceLimits { cpu_millis, tmp_bytes, ..spec.limits },
             labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<HashMap<_, _>>(),
@@ -120,6 +124,7 @@ impl DockerLauncher {
             runtime: self.runtime.clone(),
             weaker: self.weaker.clone(),
             left_out: self.left_out.clone(),
+            dialect,
         })
     }
 }

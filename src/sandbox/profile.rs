@@ -8,6 +8,7 @@ mod filesystem;
 mod lifecycle;
 mod limits;
 mod network;
+mod podman;
 mod seccomp;
 mod set_up;
 mod syscalls;
@@ -21,6 +22,7 @@ use greenroom_supervisor::protocol::Hardening;
 
 pub(super) use filesystem::{COPIED, DATA};
 pub(super) use lifecycle::SUPERVISOR;
+pub(super) use podman::Dialect;
 pub(super) use set_up::SET_UP_FILES;
 
 use super::{Confinement, ResourceLimits, SandboxError, Weaker};
@@ -43,6 +45,7 @@ pub(super) struct Profile {
     pub(super) weaker: Weaker,
     /// What is not even asked for, to see what breaks without it.
     pub(super) left_out: Weaker,
+    pub(super) dialect: Dialect,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,20 +112,22 @@ impl Profile {
         filesystem::ask(self, &mut body, &mut host);
         weaker::ask(&self.left_out, &mut body, &mut host);
         body.host_config = Some(host);
+        self.dialect.ask(&mut body);
         body
     }
 
     /// Whether the created container is what was asked for.
     pub(super) fn verify_created(&self, seen: &ContainerInspectResponse) -> Result<(), SandboxError> {
+        let seen = self.dialect.read(seen);
         let mut refusals = Refusals::default();
         match &seen.host_config {
             Some(host) => {
-                lifecycle::stuck(self, seen, host, &mut refusals);
+                lifecycle::stuck(self, &seen, host, &mut refusals);
                 capabilities::stuck(host, &mut refusals);
                 syscalls::stuck(host, &mut refusals);
                 network::stuck(host, &mut refusals);
                 limits::stuck(self, host, &mut refusals);
-                filesystem::stuck(self, seen, host, &mut refusals);
+                filesystem::stuck(self, &seen, host, &mut refusals);
             }
             None => refusals.unless(false, "host_config", || "the engine does not show what it applies".to_owned()),
         }
@@ -175,6 +180,7 @@ mod tests {
             runtime: None,
             weaker: Weaker::new(),
             left_out: Weaker::new(),
+            dialect: Dialect::Docker,
         }
     }
 

@@ -13,6 +13,9 @@ use super::{DataVolume, Fill, Profile, Refusals};
 /// Where the operator's read-only data is.
 pub(in crate::sandbox) const DATA: &str = "/data";
 
+/// A tmpfs that nobody can write to.
+pub(super) const CLOSED: &str = "ro,noexec,nosuid,nodev,mode=555,size=4096";
+
 /// The volumes that a fork has in common with its original.
 pub(in crate::sandbox) const COPIED: [&str; 3] = [WORKSPACE, HOME, DATA];
 
@@ -31,7 +34,7 @@ pub(super) fn ask(profile: &Profile, body: &mut ContainerCreateBody, host: &mut 
     )]);
     for path in foreign_volumes(profile) {
         // A volume the image declares would be one more place to write to, of a size nobody limits.
-        tmpfs.insert(path.to_owned(), "ro,noexec,nosuid,nodev,mode=555,size=4096".to_owned());
+        tmpfs.insert(path.to_owned(), CLOSED.to_owned());
     }
     host.tmpfs = Some(tmpfs);
     host.ipc_mode = Some("private".to_owned());

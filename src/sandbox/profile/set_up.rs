@@ -4,7 +4,7 @@
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig, Mount, MountType};
 use greenroom_supervisor::protocol::{DiskLimits, Hardening};
 
-use super::{Profile, Refusals, SandboxError, limits, network, syscalls};
+use super::{Profile, Refusals, SandboxError, limits, network, podman, syscalls};
 
 /// What PID 1 is told, so that it takes this role.
 const ROLE: &str = "setup";
@@ -25,6 +25,7 @@ impl Profile {
         body.volumes = None;
         if let Some(host) = &mut body.host_config {
             host.readonly_rootfs = Some(false);
+            host.tmpfs.iter_mut().for_each(|tmpfs| tmpfs.retain(|path, _| !podman::ADDED.contains(&path.as_str())));
             host.cap_add = Some(ADDED.map(str::to_owned).to_vec());
             // Not among the volumes of the configuration, which the committed image would declare.
             let files =
@@ -44,13 +45,14 @@ impl Profile {
         &self,
         seen: &ContainerInspectResponse,
     ) -> Result<(), SandboxError> {
+        let seen = self.dialect.read(seen);
         let mut refusals = Refusals::default();
         match &seen.host_config {
             Some(host) => {
                 syscalls::stuck(host, &mut refusals);
                 network::stuck(host, &mut refusals);
                 limits::stuck(self, host, &mut refusals);
-                stuck(self, seen, host, &mut refusals);
+                stuck(self, &seen, host, &mut refusals);
             }
             None => refusals.unless(false, "host_config", || "the engine does not show what it applies".to_owned()),
         }
@@ -132,6 +134,7 @@ mod tests {
             runtime: None,
             weaker: Weaker::new(),
             left_out: Weaker::new(),
+            dialect: super::super::Dialect::Docker,
         }
     }
 
