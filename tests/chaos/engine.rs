@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// A machine that is busy with other things starts engines slowly.
+const START_PATIENCE: Duration = Duration::from_secs(180);
+const LOG_BYTES_SHOWN: usize = 3_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct PrivateEngine {
@@ -81,8 +84,16 @@ impl PrivateEngine {
         }
         command.args(["--bridge", "none", "--iptables=false", "--ip6tables=false"]);
         command.arg(format!("--live-restore={live_restore}"));
+        // What an engine that was killed left there may be the number of another process by now.
+        let _ = std::fs::remove_file(self.path("pid"));
         self.daemon = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
-        until("the private engine", || self.docker(&["version"]).status.success().then_some(()));
+        let began = Instant::now();
+        while !self.docker(&["version"]).status.success() {
+            let log = self.log();
+            let end = log.floor_char_boundary(log.len().saturating_sub(LOG_BYTES_SHOWN));
+            assert!(began.elapsed() < START_PATIENCE, "the private engine does not answer; its log:\n{}", &log[end..]);
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// SIGKILL; answers when it is dead, and what it died of.
