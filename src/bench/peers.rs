@@ -17,7 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const TURNS: usize = 3;
 /// The log's two forms as errorformat patterns: these programs have to be told, Greenroom is not.
 const FORMS: [&str; 2] = ["%f:%l:%c: %t%*[^:]: %m", r"%f(%l\,%c): %t%*[a-z] %m"];
-const PEERS: &[(&str, fn(&Path) -> Command)] = &[("vim", vim), ("reviewdog/errorformat", errorformat)];
+/// What reads the file of that name.
+type Reads = fn(&Path) -> Command;
+const PEERS: &[(&str, Reads)] = &[("vim", vim), ("reviewdog/errorformat", errorformat)];
 
 /// One program's way through the log.
 #[derive(Debug, Clone, PartialEq, Serialize)]
