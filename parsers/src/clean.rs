@@ -116,7 +116,12 @@ fn keep_last_redraw(plain: &mut Vec<u8>, start: usize) {
 fn strip_escapes(mut line: &[u8], out: &mut Vec<u8>) {
     while let Some(at) = memchr(ESC, line) {
         out.extend_from_slice(&line[..at]);
-        line = &line[at + sequence_len(&line[at..])..];
+        let (sequence, rest) = line[at..].split_at(sequence_len(&line[at..]));
+        // To the first column: a carriage return by another name.
+        if matches!(sequence, b"\x1b[G" | b"\x1b[0G" | b"\x1b[1G") {
+            out.push(b'\r');
+        }
+        line = rest;
     }
     out.extend_from_slice(line);
 }
@@ -170,6 +175,7 @@ mod tests {
     #[test]
     fn redraws_leave_the_last_state_and_crlf_is_a_newline() {
         assert_eq!(cleaned(b"10%\r50%\r100%\r\nnext\r\n"), "100%\nnext\n");
+        assert_eq!(cleaned(b"\x1b[1G  a\x1b[77G1/3\x1b[1G ok a\x1b[K\n"), " ok a\n");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::command::Command;
 use crate::sink::EvidenceSeen;
 use crate::tools::{Kind, TOOLS};
-use crate::{Exit, Report, Verdict};
+use crate::{Diagnostic, Exit, Report, Verdict};
 
 /// Sets the report's verdict and its reasons.
 pub(crate) fn decide(report: &mut Report, seen: &EvidenceSeen, command: Option<&Command>, exit: Option<Exit>) {
@@ -85,15 +85,25 @@ fn against(report: &Report, seen: &EvidenceSeen, exit: Option<Exit>, reasons: &m
                 reasons.push(format!("the runner found no test and ended with exit status {code}"));
             } else if nothing_found {
                 // Linters end with 1 for warnings too; a runner that ends so without a failure could not finish.
-                let warned = report.summary.diagnostic_warnings > 0 || seen.checker_ran;
+                let unrated = report.diagnostics.iter().filter(|found| is_unrated(found)).count() as u64;
+                let warned = report.summary.diagnostic_warnings > 0 || seen.checker_ran || unrated > 0;
                 verdict = Some(if warned && seen.runs_ended == 0 { Verdict::Failed } else { Verdict::Error });
-                reasons.push(format!("exit status {code}, though no failure was read"));
+                reasons.push(match unrated {
+                    0 => format!("exit status {code}, though no failure was read"),
+                    _ => format!("exit status {code}, and {unrated} {} of no severity", plural(unrated, "finding")),
+                });
             } else {
                 reasons.push(format!("exit status {code}"));
             }
         }
     }
     verdict
+}
+
+/// A finding of a linter that prints no severity, not what a shell or a program said.
+fn is_unrated(found: &Diagnostic) -> bool {
+    let kind = crate::tools::named(&found.source).map_or(Kind::Generic, |tool| tool.kind);
+    found.severity.is_none() && matches!(kind, Kind::Linter | Kind::Generic)
 }
 
 fn says_no_tests(report: &Report, seen: &EvidenceSeen) -> bool {

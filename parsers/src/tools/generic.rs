@@ -56,6 +56,9 @@ pub(super) const TOOL: Tool = Tool {
         "╭▸ ",
         ",-[",
         "--------",
+        " - Warning: ",
+        " - Error: ",
+        "(file \"",
     ],
     shapes: &[LineShape::Location],
     reader: || Box::new(Generic),
@@ -85,7 +88,7 @@ impl Reader for Generic {
                 1
             });
         }
-        if is_frame(text) {
+        if is_frame(text) && !text.starts_with("(file \"") {
             return 0;
         }
         // Ant indents what its tasks say.
@@ -97,8 +100,16 @@ impl Reader for Generic {
         let one_line = place_first(text, indented).or_else(|| words::read(text)).or_else(|| forms::read(text));
         let Some((found, mut read)) = one_line.map(|found| (found, 1)).or_else(|| below::read(lines)) else { return 0 };
         let mut found = found.into_diagnostic();
+        let standard = below_standard(lines);
+        // Standard ends every line with its rule, which may be a word like any other.
+        if standard
+            && found.code.is_none()
+            && let Some((message, rule)) = found.message.strip_suffix(')').and_then(|text| text.rsplit_once(" ("))
+        {
+            (found.code, found.message) = (Some(rule.to_owned()), message.to_owned());
+        }
         // A snippet or a chain of another tool's message is indented and says no severity.
-        let certain = found.severity.is_some() || told || is_smell(&found.message) || below_standard(lines);
+        let certain = found.severity.is_some() || told || is_smell(&found.message) || standard || below_luacheck(lines);
         if !certain && indented || found.severity.is_none() && is_context(&found.message) {
             return 0;
         }
@@ -136,6 +147,18 @@ fn below_standard(lines: Lines<'_>) -> bool {
     (1..=Lines::BACK_MAX).map_while(|n| lines.back(n)).find(|above| !above.starts_with("  ")).is_some_and(|above| {
         above.split_once(": ").is_some_and(|(who, _)| who.ends_with("standard") || who.starts_with("standard"))
     })
+}
+
+/// luacheck indents its findings below the file's name and their count.
+fn below_luacheck(lines: Lines<'_>) -> bool {
+    lines.first().starts_with("    ")
+        && (1..=Lines::BACK_MAX)
+            .map_while(|n| lines.back(n))
+            .find(|above| !above.starts_with("    ") && !above.is_empty())
+            .is_some_and(|above| {
+                let counted = [" warning", " warnings", " error", " errors"].iter().any(|word| above.ends_with(word));
+                above.starts_with("Checking ") && counted
+            })
 }
 
 /// reek's `FeatureEnvy: text`, which it writes below the file's name.

@@ -77,6 +77,7 @@ mod haskell_error;
 mod hlint;
 mod hspec;
 mod istanbul;
+mod jasmine;
 mod java_stack;
 mod javac;
 mod jest;
@@ -211,6 +212,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     maven::TOOL,
     java_stack::TOOL,
     bats::TOOL,
+    jasmine::TOOL,
     jest::TOOL,
     vitest::TOOL,
     node_test::TOOL,

@@ -13,6 +13,7 @@ pub(super) fn read(lines: Lines<'_>) -> Read<'_> {
         super::drawn::ruled,
         headed,
         beneath,
+        tcl,
         docstyle,
         sibling,
         alone,
@@ -23,6 +24,17 @@ pub(super) fn read(lines: Lines<'_>) -> Read<'_> {
         entity,
     ];
     FORMS.iter().find_map(|form| form(lines))
+}
+
+/// Tcl: the message, `    while executing`, code, then `    (file "a.tcl" line 3)`.
+fn tcl(lines: Lines<'_>) -> Read<'_> {
+    let (file, rest) = lines.first().trim().strip_prefix("(file \"")?.split_once("\" line ")?;
+    let numbers =
+        Numbers { line: rest.strip_suffix(')')?.parse().ok()?, column: None, end_line: None, end_column: None };
+    let mut above = (1..=Lines::BACK_MAX).map_while(|n| lines.back(n));
+    above.find(|line| *line == "    while executing")?;
+    let message = above.next().filter(|line| !line.is_empty())?;
+    Some((Found { file, numbers, severity: Some(Severity::Error), message }, 1))
 }
 
 /// csslint's `1: warning at line 3, col 4`, the message on the next line; the file's name stands alone above.

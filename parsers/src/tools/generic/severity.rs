@@ -367,6 +367,13 @@ fn back(said: &mut Said<'_>) {
         said.severity = said.severity.or(severity);
         said.code = (!tag.is_empty() && is_tag).then_some(tag);
         said.message = message.trim_end();
+        // Standard's `message (rule) (warning)`
+        if tag.is_empty()
+            && let Some((message, rule)) = said.message.strip_suffix(')').and_then(|rest| rest.rsplit_once(" ("))
+            && is_rule(rule)
+        {
+            (said.code, said.message) = (Some(rule), message.trim_end());
+        }
         return;
     }
 }
