@@ -61,7 +61,7 @@ fuzz-parse:
 
 fuzz-unpack:
 	mkdir -p fuzz/corpus/unpack
-	cd fuzz && cargo fuzz run --fuzz-dir . -s none unpack corpus/unpack seeds/unpack -- \
+	cargo fuzz run -s none unpack fuzz/corpus/unpack fuzz/seeds/unpack -- \
 		-max_total_time=$(FUZZ_SECONDS) -max_len=16384 -rss_limit_mb=1024 -timeout=25
 
 lint: ## Check formatting, clippy and the shell scripts
