@@ -234,7 +234,7 @@ async fn behind_litellm_an_answer_is_whole_or_none() {
     let armed = Arc::new(Mutex::new(None));
     let server = Simllm::start(rules(Schedule::Armed(armed.clone()))).await.unwrap();
     let proxy = LiteLlm::start(&server.base_url()).await;
-    let (mut whole, mut struck, mut asked_more) = (0, 0, 0);
+    let (mut whole, mut struck, mut asked_more, mut empty) = (0, 0, 0, Vec::new());
     for fault in FAULTS {
         for &phase in fault.phases() {
             // It waits for ever with its client, which has deadlines of its own in the matrix above.
@@ -252,14 +252,18 @@ async fn behind_litellm_an_answer_is_whole_or_none() {
             asked_more += log.len() - before - 1;
             match answer {
                 Ok(answer) if answer.stop_reason == StopReason::MaxTokens => assert_eq!(answer.tool_uses().count(), 0),
+                // It makes an empty answer of a page of HTML, which a run asks for again.
+                Ok(answer) if answer.text().is_empty() && answer.tool_uses().count() == 0 => empty.push(what),
                 Ok(answer) => {
-                    assert_eq!(command(&answer), command(&clean), "{what}");
+                    assert_eq!((answer.text(), command(&answer)), (clean.text(), command(&clean)), "{what}");
                     whole += 1;
                 }
                 Err(_) => {}
             }
         }
     }
+    println!("{struck} faults, {asked_more} requests more, {whole} whole answers, empty ones: {empty:?}");
+    assert!(empty.len() <= 2, "{empty:?}");
     assert!(whole > struck / 2, "the proxy let {whole} of {struck} through");
     assert!(asked_more as f64 <= 1.2 * struck as f64, "{asked_more} requests more for {struck} faults");
     proxy.stop().await;
