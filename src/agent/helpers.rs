@@ -111,7 +111,8 @@ impl Run<'_> {
         let model = self.parts.helper_model.as_ref().unwrap_or(&self.parts.model);
         let granted = self.state.grant(args.steps, args.budget_percent)?;
         let wall_time_max_ms = self.time_left().map(super::driver::millis);
-        Ok(Limits { wall_time_max_ms, ..within_window(granted, model.as_ref()) })
+        // Nobody is asked about a helper: its checkpoints are shown to no one.
+        Ok(Limits { wall_time_max_ms, review: false, ..within_window(granted, model.as_ref()) })
     }
 
     /// The files as they are now, and of them the tree that a diff is made against.
