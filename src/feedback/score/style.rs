@@ -89,7 +89,10 @@ pub(super) fn part(measured: &Measured<'_>) -> Part {
         why.push_str(&format!(", {} switched off in comments", counted(off, "rule")));
     }
     if !measured.rules.is_empty() {
-        why.push_str(&format!(", {} of your rules", counted(broken, "breach")));
+        why.push_str(&format!(
+            ", {} of your rules",
+            if broken == 1 { "1 breach".into() } else { format!("{broken} breaches") }
+        ));
     }
     facts.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
     let value = Some(falling((new.1 + off * SWITCHED_OFF + broken * RULE_BROKEN) as f64, HALF));

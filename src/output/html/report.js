@@ -56,12 +56,12 @@ if (scored.length) {
   section("Score");
   const names = ["total", ...scored[0].score.parts.map((part) => part.name)];
   const value = (round, name) => name === "total" ? round.score.total : (round.score.parts.find((part) => part.name === name) || {}).value;
-  const W = 700, H = 240, L = 36, T = 14, B = 24, step = (W - L - 20) / Math.max(1, scored.length - 1);
+  const W = Math.max(320, Math.min(760, main.clientWidth - 32)), H = 240, L = 36, T = 14, B = 24, step = (W - L - 20) / Math.max(1, scored.length - 1);
   const x = (at) => scored.length === 1 ? (W + L) / 2 : L + at * step, y = (v) => T + (100 - v) * (H - T - B) / 100;
   const chart = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Score of each check run" });
   for (const v of [0, 25, 50, 75, 100]) chart.append(svg("line", { x1: L, x2: W - 12, y1: y(v), y2: y(v), class: "grid" }), svg("text", { x: 6, y: y(v) + 4 }, String(v)));
-  const every = Math.ceil(scored.length / 10);
-  scored.forEach((round, at) => { if (at % every === 0) chart.append(svg("text", { x: x(at), y: H - 6, "text-anchor": at && at === scored.length - 1 ? "end" : "middle" }, round.name)); });
+  const every = Math.ceil(scored.length / Math.max(2, Math.floor(W / 90))), end = scored.length - 1;
+  scored.forEach((round, at) => { if (at === end || at % every === 0 && end - at >= every) chart.append(svg("text", { x: x(at), y: H - 6, "text-anchor": at && at === end ? "end" : "middle" }, round.name)); });
   const cls = (at) => at === 0 ? "total" : "c" + (at - 1);
   [...names.keys()].reverse().forEach((at) => {
     const points = scored.map((round, n) => [n, value(round, names[at])]).filter(([, v]) => v !== null && v !== undefined);
