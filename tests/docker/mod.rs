@@ -13,6 +13,7 @@ mod copy_in;
 mod endurance;
 mod exec;
 mod helpers;
+mod github;
 mod honesty;
 mod install;
 mod judgement;
