@@ -620,7 +620,8 @@ pub(super) fn delta(state: &RunState) -> Delta {
     let baseline: Vec<_> = state.baseline.iter().flatten().map(|check| &check.report).collect();
     let last: Option<Vec<_>> =
         state.last_checks.as_ref().map(|checks| checks.iter().map(|check| &check.report).collect());
-    Delta::new(&baseline, last.as_deref())
+    let unsteady = state.frozen.iter().flat_map(|frozen| &frozen.flaky).chain(&state.failing_first.unsteady);
+    Delta::new(&baseline, last.as_deref()).with_unsteady(unsteady)
 }
 
 /// Some servers leave tool ids out or repeat them; results must be told apart.

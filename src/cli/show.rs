@@ -179,7 +179,9 @@ pub fn event(event: &Event) -> Option<String> {
 fn tool_result(result: &ToolOutcome) -> Option<String> {
     if let Some(checks) = &result.checks {
         let score = result.score.as_deref().map(score_text).unwrap_or_default();
-        return Some(format!("{}{score}", checks_text("checks", checks)));
+        let alone = result.failing_first.as_ref().is_some_and(|first| first.alone);
+        let name = if alone { "checks, failing tests alone" } else { "checks" };
+        return Some(format!("{}{score}", checks_text(name, checks)));
     }
     if let Some(install) = &result.installed {
         return Some(installed(install.manager, &install.packages));

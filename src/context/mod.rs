@@ -120,7 +120,8 @@ fn opening(state: &RunState, tokens_max: u64) -> String {
         text.push_str(&checkpoint::render(checkpoint, left));
     } else if let Some(baseline) = &state.baseline {
         let reports: Vec<_> = baseline.iter().map(|check| &check.report).collect();
-        let told = baseline_text(baseline, &Delta::new(&reports, None));
+        let flaky = state.frozen.iter().flat_map(|frozen| &frozen.flaky);
+        let told = baseline_text(baseline, &Delta::new(&reports, None).with_unsteady(flaky));
         let left = tokens_max.saturating_sub(tokens_of_text(&text));
         let title = match &state.helper {
             None => "Before any change",

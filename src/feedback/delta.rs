@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use greenroom_parsers::Report;
 
-use super::findings::findings;
+use super::findings::{findings, test_key};
 
 /// How a finding relates to what was seen before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Mark {
     Still,
     /// Was there before the agent touched anything.
     PreExisting,
+    /// A test that was seen to fail and to pass with nothing changed in between.
+    Unsteady,
 }
 
 impl Mark {
@@ -22,6 +24,7 @@ impl Mark {
             Mark::New => "new",
             Mark::Still => "still failing",
             Mark::PreExisting => "pre-existing",
+            Mark::Unsteady => "unsteady: fails and passes with nothing changed",
         }
     }
 }
@@ -31,15 +34,25 @@ impl Mark {
 pub struct Delta {
     baseline: HashSet<String>,
     last: Option<HashSet<String>>,
+    unsteady: HashSet<String>,
 }
 
 impl Delta {
     /// `last` is the newest run after the baseline, if there was one.
     pub fn new(baseline: &[&Report], last: Option<&[&Report]>) -> Self {
-        Delta { baseline: keys(baseline), last: last.map(keys) }
+        Delta { baseline: keys(baseline), last: last.map(keys), unsteady: HashSet::new() }
+    }
+
+    /// With ids of tests that are known to be so.
+    pub fn with_unsteady<'a>(mut self, ids: impl IntoIterator<Item = &'a String>) -> Self {
+        self.unsteady.extend(ids.into_iter().map(|id| test_key(id)));
+        self
     }
 
     pub fn mark(&self, key: &str) -> Mark {
+        if self.unsteady.contains(key) {
+            return Mark::Unsteady;
+        }
         match &self.last {
             Some(last) if last.contains(key) => Mark::Still,
             Some(_) if self.baseline.contains(key) => Mark::PreExisting,
@@ -77,5 +90,7 @@ mod tests {
         let marks: Vec<Mark> = findings(&now).iter().map(|finding| delta.mark(&finding.key)).collect();
         assert_eq!(marks, [Mark::PreExisting, Mark::Still, Mark::New]);
         assert_eq!(delta.fixed(&[&now]), 1, "b is gone");
+        let delta = delta.with_unsteady(&["c".to_owned()]);
+        assert_eq!(findings(&now).iter().filter(|finding| delta.mark(&finding.key) == Mark::Unsteady).count(), 1);
     }
 }

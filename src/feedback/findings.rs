@@ -85,6 +85,11 @@ fn in_workspace(file: &str) -> Option<&str> {
     file.strip_prefix(WORKSPACE)?.strip_prefix('/')
 }
 
+/// Of the finding that a failing test is.
+pub(super) fn test_key(id: &str) -> String {
+    format!("test {id}")
+}
+
 fn is_error(diagnostic: &Diagnostic) -> bool {
     matches!(diagnostic.severity, Some(Severity::Error) | None)
 }
@@ -143,7 +148,7 @@ fn of_test(test: &TestCase) -> Finding {
         column: None,
         details,
         suggestions: Vec::new(),
-        key: format!("test {}", test.id),
+        key: test_key(&test.id),
     }
 }
 

@@ -145,7 +145,9 @@ impl Data {
                 Event::ToolCallFinished { token, result, elapsed_ms, snapshot } => {
                     let step = token.0 + 1;
                     if let Some(checks) = &result.checks {
-                        self.round(format!("step {step}"), checks, result.score.as_deref());
+                        let alone = result.failing_first.as_ref().is_some_and(|first| first.alone);
+                        let part = if alone { ", in part" } else { "" };
+                        self.round(format!("step {step}{part}"), checks, result.score.as_deref());
                     }
                     let changed = snapshot.as_ref().map_or(0, |snapshot| snapshot.changed);
                     let (tone, mut end) = ended(result);
