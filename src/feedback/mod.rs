@@ -7,7 +7,7 @@ mod delta;
 mod findings;
 mod impact;
 #[cfg(test)]
-mod never_worse;
+mod never_worse_tests;
 mod render;
 pub mod score;
 
