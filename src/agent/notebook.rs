@@ -13,6 +13,8 @@ const HYPOTHESES_MAX: usize = 60;
 const VERDICTS_MAX: usize = 40;
 const LINE_CHARS_MAX: usize = 200;
 const NEWEST_LINES: usize = 4;
+const EDIT_CHARS_MAX: usize = 60;
+const JOBS_MAX: usize = 16;
 /// Of the newest failing evidence; both ends where it is longer.
 const EVIDENCE_BYTES_MAX: usize = 12_000;
 
@@ -25,6 +27,8 @@ pub struct Notebook {
     pub evidence: Option<Evidence>,
     /// Files that calls named, with the step that last wrote or read them.
     pub files: BTreeMap<String, FileNote>,
+    /// Commands left running under a name, as far as nobody stopped them.
+    pub jobs: BTreeMap<String, String>,
     pub plan: Vec<PlanItem>,
     pub hypotheses: Vec<Hypothesis>,
     /// Attempts that left the window, a line each.
@@ -48,10 +52,12 @@ pub struct Evidence {
     pub text: String,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileNote {
     pub read_step: Option<u64>,
     pub written_step: Option<u64>,
+    /// The newest edit by name: what by what, the first line of each.
+    pub edit: Option<String>,
 }
 
 /// A guess at the cause, what speaks for or against it, and what became of it.
@@ -72,7 +78,11 @@ impl Notebook {
         let argument = |name: &str| call.input.get(name).and_then(|value| value.as_str());
         if let Some(path) = argument("path") {
             let wrote = result.may_write && !result.is_error;
-            self.note_file(path, step, wrote);
+            let edit = argument("old_string").zip(argument("new_string")).filter(|_| wrote);
+            self.note_file(path, step, wrote, edit);
+        }
+        if let ("job", Some(name)) = (call.name.as_str(), argument("name")) {
+            self.note_job(argument("action"), name, argument("command"), result.is_error);
         }
         if let Some(command) = argument("command") {
             let worked = result.outcome.is_some_and(|outcome| outcome.succeeded());
@@ -103,10 +113,24 @@ impl Notebook {
         }
     }
 
-    fn note_file(&mut self, path: &str, step: u64, wrote: bool) {
+    fn note_job(&mut self, action: Option<&str>, name: &str, command: Option<&str>, is_error: bool) {
+        match (action, command) {
+            (Some("start"), Some(command)) if !is_error && self.jobs.len() < JOBS_MAX => {
+                self.jobs.insert(line(name), line(command));
+            }
+            (Some("stop"), _) => drop(self.jobs.remove(&line(name))),
+            _ => {}
+        }
+    }
+
+    fn note_file(&mut self, path: &str, step: u64, wrote: bool, edit: Option<(&str, &str)>) {
         let path = path.trim_start_matches("/workspace/").trim_start_matches("./").to_owned();
         let note = self.files.entry(path).or_default();
         *(if wrote { &mut note.written_step } else { &mut note.read_step }) = Some(step);
+        if let Some((old, new)) = edit {
+            let short = |text: &str| line(text).chars().take(EDIT_CHARS_MAX).collect::<String>();
+            note.edit = Some(format!("`{}` became `{}`", short(old), short(new)));
+        }
         if self.files.len() > FILES_MAX {
             let age = |note: &FileNote| note.read_step.max(note.written_step);
             let oldest = self.files.iter().min_by_key(|(_, note)| age(note)).map(|(path, _)| path.clone());
@@ -212,6 +236,23 @@ mod tests {
         assert_eq!(notebook.commands.len(), COMMANDS_MAX);
         let last = notebook.commands.back().expect("one");
         assert_eq!((last.command.as_str(), last.worked, last.result.as_str()), ("echo 9", false, "first"));
+    }
+
+    #[test]
+    fn what_was_left_running_and_how_a_file_was_edited_are_remembered() {
+        let call = |name: &str, input| ToolUse { id: "1".into(), name: name.into(), input };
+        let mut notebook = Notebook::default();
+        let job = |action: &str, name: &str| {
+            call("job", serde_json::json!({"action": action, "name": name, "command": "python3 -m http.server"}))
+        };
+        for call in [job("start", "web"), job("start", "log"), job("output", "web"), job("stop", "log")] {
+            notebook.note(0, &call, &ToolOutcome::told("ok"));
+        }
+        assert_eq!(notebook.jobs.keys().collect::<Vec<_>>(), ["web"]);
+        let edit = serde_json::json!({"path": "./a.py", "old_string": "return 1\n", "new_string": "return 2\n"});
+        let edited = ToolOutcome { may_write: true, ..ToolOutcome::told("edited") };
+        notebook.note(1, &call("edit_file", edit), &edited);
+        assert_eq!(notebook.files["a.py"].edit.as_deref(), Some("`return 1` became `return 2`"));
     }
 
     #[test]

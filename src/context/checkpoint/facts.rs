@@ -1,7 +1,10 @@
 //! The runner's half of a checkpoint, from the state alone: what was asked, what the checks say, which files changed,
 //! which commands worked, what was refuted, what is left of the budgets.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
+
+use greenroom_parsers::{TestCase, TestStatus};
 
 use crate::agent::RunState;
 use crate::checkpoint::{Section, SectionName};
@@ -11,6 +14,8 @@ use crate::task::CheckResult;
 
 const RECENT_COMMANDS: usize = 10;
 const SAID_CHARS_MAX: usize = 600;
+/// Of each kind.
+const TESTS_SHOWN: usize = 5;
 
 /// Sections with something in them, in their order.
 pub fn sections(state: &RunState) -> Vec<Section> {
@@ -111,7 +116,8 @@ fn files(state: &RunState) -> String {
     let mut notes: Vec<_> = state.notebook.files.iter().collect();
     notes.sort_by_key(|(_, note)| std::cmp::Reverse(note.written_step.max(note.read_step)));
     for (path, note) in notes.iter().filter(|(_, note)| note.written_step.is_some()) {
-        let _ = writeln!(text, "- changed at step {}: {path}", note.written_step.unwrap_or_default() + 1);
+        let edit = note.edit.as_ref().map_or(String::new(), |edit| format!("; {edit}"));
+        let _ = writeln!(text, "- changed at step {}: {path}{edit}", note.written_step.unwrap_or_default() + 1);
     }
     for (path, note) in notes.iter().filter(|(_, note)| note.written_step.is_none()) {
         let _ = writeln!(text, "- read at step {}: {path}", note.read_step.unwrap_or_default() + 1);
@@ -128,11 +134,38 @@ fn facts(state: &RunState) -> String {
             "- `{}`: {} runs so far, {} of them red; last time {}",
             check.check.command, tally.runs, tally.red_runs, check.outcome
         );
+        let before = state.baseline.iter().flatten().nth(number);
+        text.push_str(&matrix(check, before, state.frozen.as_ref().map_or(&[], |frozen| &frozen.flaky)));
     }
     for known in state.notebook.hypotheses.iter().filter(|known| known.verdict != Verdict::Refuted) {
         let verdict = if known.verdict == Verdict::Confirmed { "confirmed" } else { "open" };
         let _ = writeln!(text, "- hypothesis {} ({verdict}): {} – {}", known.id, known.statement, known.evidence);
     }
+    text
+}
+
+/// By name where the runner names them: what fails anew, what is mended, what fails as before, what flickers.
+fn matrix(check: &CheckResult, before: Option<&CheckResult>, flaky: &[String]) -> String {
+    let failing = |check: &CheckResult| -> BTreeSet<String> {
+        let failed =
+            |test: &&TestCase| matches!(test.status, TestStatus::Failed | TestStatus::Error | TestStatus::Timeout);
+        check.report.tests.iter().filter(failed).map(|test| test.id.clone()).collect()
+    };
+    let (now, then) = (failing(check), before.map(failing).unwrap_or_default());
+    let flickers = |id: &&String| flaky.contains(id);
+    let mut text = String::new();
+    let mut line = |what: &str, ids: Vec<&String>| {
+        let shown: Vec<&str> = ids.iter().take(TESTS_SHOWN).map(|id| id.as_str()).collect();
+        let more = ids.len().saturating_sub(TESTS_SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        if !shown.is_empty() {
+            let _ = writeln!(text, "    {what}: {}{more}", shown.join(", "));
+        }
+    };
+    line("new", now.difference(&then).filter(|id| !flickers(id)).collect());
+    line("fixed", then.difference(&now).filter(|id| !flickers(id)).collect());
+    line("still failing", now.intersection(&then).filter(|id| !flickers(id)).collect());
+    line("flaky", now.union(&then).filter(flickers).collect());
     text
 }
 
@@ -158,6 +191,9 @@ fn errors(state: &RunState) -> String {
 fn resources(state: &RunState) -> String {
     let limits = &state.limits;
     let mut text = format!("- steps: {} of {}\n", state.steps, limits.steps_max);
+    for (name, command) in &state.notebook.jobs {
+        let _ = writeln!(text, "- job `{name}` was started and not stopped: `{command}`");
+    }
     let tokens = state.input_tokens + state.output_tokens;
     if let Some(max) = limits.tokens_max {
         let _ = writeln!(text, "- tokens: {tokens} of {max}");
@@ -169,4 +205,31 @@ fn resources(state: &RunState) -> String {
         let _ = writeln!(text, "- time: {} s of {} s", state.elapsed_ms / 1000, max / 1000);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::BlobId;
+    use crate::task::{Check, Outcome};
+
+    fn check(failing: &[&str]) -> CheckResult {
+        let test = |id: &&str| TestCase { id: (*id).into(), status: TestStatus::Failed, ..TestCase::default() };
+        CheckResult {
+            check: Check { command: "pytest".into() },
+            outcome: Outcome::Exited { code: 1 },
+            duration_ms: 1,
+            report: greenroom_parsers::Report { tests: failing.iter().map(test).collect(), ..Default::default() },
+            output: BlobId::of(b""),
+            tail: String::new(),
+        }
+    }
+
+    #[test]
+    fn tests_are_told_apart_by_what_became_of_them() {
+        let (now, before) = (check(&["a", "b", "f"]), check(&["b", "c"]));
+        let told = matrix(&now, Some(&before), &["f".to_owned()]);
+        assert_eq!(told, "    new: a\n    fixed: c\n    still failing: b\n    flaky: f\n");
+        assert_eq!(matrix(&check(&[]), Some(&check(&[])), &[]), "");
+    }
 }
