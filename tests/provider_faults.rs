@@ -262,7 +262,6 @@ async fn behind_litellm_an_answer_is_whole_or_none() {
             }
         }
     }
-    println!("{struck} faults, {asked_more} requests more, {whole} whole answers, empty ones: {empty:?}");
     assert!(empty.len() <= 2, "{empty:?}");
     assert!(whole > struck / 2, "the proxy let {whole} of {struck} through");
     assert!(asked_more as f64 <= 1.2 * struck as f64, "{asked_more} requests more for {struck} faults");
