@@ -210,7 +210,8 @@ fn a_port_and_a_rule_of_the_first_turns_are_there_in_the_last_ones_though_the_wr
 fn a_model_that_does_not_recall_loses_the_thread() {
     let Some(house) = House::open() else { return };
     let (_house, _server, run) = story(house, Writer::Fails, Memory::Window);
-    assert_eq!(run.ended(), ("unverified", 3), "{}", run.finished);
+    // It submits what it guessed until that is enough, or goes round in circles.
+    assert!(matches!(run.ended(), ("unverified", 3) | ("limit", 4)), "{}", run.finished);
 }
 
 /// The notes of a verified run wait for a person before another run sees them, and then they are quoted.
