@@ -168,7 +168,7 @@ fn where_a_sync_fails_the_run_parks_and_everything_acknowledged_is_there() {
     let _disk = ext4(&image, &state);
     let left = house.records().len();
     // The page cache may have shown one record more, whose sync failed.
-    assert!(left + 1 >= acknowledged && left > RECORDS, "{left} of {acknowledged}");
+    assert!(left + 1 >= acknowledged.max(RECORDS), "{left} of {acknowledged}");
     house.finish("the medium has room again");
     house.assert_ends_as(&reference, "a sync that failed");
 }
