@@ -23,6 +23,7 @@ mod state;
 #[cfg(test)]
 mod state_tests;
 mod tiebreak;
+mod verifying;
 pub mod window;
 
 pub use driver::{Observer, Parts, Progress, Settings, drive, resume};

@@ -10,6 +10,7 @@ mod helpers;
 mod reflex;
 mod review;
 mod said;
+mod standing;
 mod writer;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -19,20 +20,21 @@ use greenroom_parsers::Report;
 
 pub use self::helpers::Helpers;
 pub(super) use self::reflex::{ReflexDue, Reflexes};
+use self::standing::score_untouched;
 pub(super) use self::writer::Writer;
 use super::limits;
 use super::notebook::Notebook;
-use super::progress::{Observed, Progress, Standing};
+use super::progress::Progress;
 use super::window::{Due, Room, Window, tokens_of};
 use crate::event::{Background, Event, Limits, RunOutcome, RunStatus, ToolOutcome};
-use crate::feedback::{self, score::Measured};
+use crate::feedback;
 use crate::helper::HelperOf;
 use crate::id::{BlobId, CallToken, RunId};
 use crate::judgement::{Frozen, Judgement};
 use crate::message::{Block, Message, Role, ToolUse};
 use crate::network::{INSTALL, InstalledPackage, Manager};
 use crate::planted::{self, Planted};
-use crate::score::{Score, StyleRules};
+use crate::score::Score;
 use crate::shell::ShellState;
 use crate::snapshot::{SnapshotRef, TreePath};
 use crate::task::{CheckResult, Task};
@@ -566,45 +568,6 @@ impl RunState {
         };
     }
 
-    /// Whether the step led anywhere; the reason to end the run where none has for long.
-    fn take_standing(&mut self, call: &ToolUse, result: &ToolOutcome, wrote: bool) -> Option<String> {
-        if result.submitted.is_some() || self.limits.may_idle {
-            return None;
-        }
-        let failing = result.checks.as_ref().filter(|checks| checks.iter().any(|check| !check.passed()));
-        let failures = failing.map(|checks| feedback::fingerprint(checks.iter().map(|check| &check.report)));
-        let wrote_by_name = result.may_write && result.outcome.is_none() && !result.is_error;
-        let refuted_again = result.hypothesis.as_ref().is_some_and(|note| self.notebook.refutes_again(note));
-        let content = &result.content;
-        match self.progress.observe(Observed { call, result: content, wrote_by_name, wrote, failures, refuted_again }) {
-            Standing::Moving => None,
-            Standing::Tell(remark) => {
-                self.stuck = true;
-                self.remarks.push(remark);
-                None
-            }
-            Standing::Fresh(reason) => {
-                self.stuck = true;
-                self.notebook.verdict(&reason);
-                self.window.wanted = Some(reason);
-                None
-            }
-            Standing::Stop(reason) => Some(format!("no progress: {reason}")),
-        }
-    }
-
-    fn note_checks(&mut self, checks: &[CheckResult]) {
-        self.findings = checks.iter().find(|check| !check.passed()).map(|check| Arc::new(check.report.clone()));
-        self.last_checks = Some(checks.to_vec());
-    }
-
-    /// A runner from before there were scores left none.
-    fn note_score(&mut self, score: Option<&Score>) {
-        if let Some(score) = score {
-            self.score = Some(Box::new(score.clone()));
-        }
-    }
-
     fn refuse_pending(&mut self, why: &str) {
         for call in self.pending.drain(..) {
             self.results.push(Block::ToolResult { tool_use_id: call.id, content: why.into(), is_error: true });
@@ -624,19 +587,4 @@ impl RunState {
         self.window.tokens += tokens_of(&message);
         self.transcript.push(message);
     }
-}
-
-/// Of the tree before anything was changed.
-fn score_untouched(checks: &[CheckResult]) -> Score {
-    let coverage: Vec<_> = checks.iter().flat_map(|check| check.report.metrics.clone()).collect();
-    feedback::score::score(&Measured {
-        checks,
-        baseline: checks,
-        files: &[],
-        files_left_out: 0,
-        coverage: &coverage,
-        reports_seen: true,
-        rules: &StyleRules::default(),
-        last: None,
-    })
 }
