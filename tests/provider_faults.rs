@@ -237,10 +237,6 @@ async fn behind_litellm_an_answer_is_whole_or_none() {
     let (mut whole, mut struck, mut asked_more, mut empty) = (0, 0, 0, Vec::new());
     for fault in FAULTS {
         for &phase in fault.phases() {
-            // It waits for ever with its client, which has deadlines of its own in the matrix above.
-            if matches!(fault, Fault::Stall | Fault::Drip) {
-                continue;
-            }
             let what = format!("{fault:?} {phase:?}");
             let before = server.log().len();
             *armed.lock().unwrap() = Some((fault, phase));
