@@ -221,7 +221,7 @@ fn entity(lines: Lines<'_>) -> Read<'_> {
 }
 
 /// `name:3`, `name:3:4`, `name:3.4-26`, nothing else.
-fn place_alone(text: &str) -> Option<(&str, Numbers)> {
+pub(super) fn place_alone(text: &str) -> Option<(&str, Numbers)> {
     let from = if text.as_bytes().get(1) == Some(&b':') { 2 } else { 0 };
     let at = from + text.get(from..)?.find(':')?;
     let (numbers, rest, _) = numbers::after(&text[at..])?;

@@ -1,7 +1,8 @@
 //! Findings with a drawing: an arrow to the place below the message (`  --> a.yml:6:25`, `  ╭─[a.x:2:3]`), or a rule
 //! with the place at its end above it (`Error ------ a.js:1:1`, `-- TYPE MISMATCH ------ src/Main.elm`).
 
-use super::numbers::{self, Numbers};
+use super::below::place_alone;
+use super::numbers::Numbers;
 use super::{Found, path, severity};
 use crate::Severity;
 use crate::window::Lines;
@@ -63,12 +64,4 @@ pub(super) fn ruled(lines: Lines<'_>) -> Option<(Found<'_>, usize)> {
         let numbers = Numbers { line, column, end_line: None, end_column: None };
         Some((Found { file: place, numbers, severity: None, message }, n + 1))
     })
-}
-
-fn place_alone(text: &str) -> Option<(&str, Numbers)> {
-    let from = if text.as_bytes().get(1) == Some(&b':') { 2 } else { 0 };
-    let at = from + text.get(from..)?.find(':')?;
-    let (numbers, rest, _) = numbers::after(&text[at..])?;
-    let file = &text[..at];
-    (rest.is_empty() && path::kind(file) == path::Kind::File).then_some((file, numbers))
 }
