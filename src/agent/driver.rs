@@ -20,12 +20,12 @@ use crate::event::{Background, Event, JOURNAL_SCHEMA, Limits, ModelFailure, RunO
 use crate::failpoint::{self, Failpoint};
 use crate::feedback::Delta;
 use crate::helper::HELPER;
-use crate::id::{CallToken, RunId};
+use crate::id::{BlobId, CallToken, RunId};
 use crate::message::{ToolUse, Usage};
 use crate::model::{Model, ModelError};
 use crate::network::Traffic;
 use crate::planted::{self, Planted};
-use crate::sandbox::{AGENT_UID, Installer, Launcher, Sandbox, SandboxError, SandboxSpec};
+use crate::sandbox::{AGENT_UID, Installer, Launcher, Sandbox, SandboxError, SandboxFacts, SandboxSpec};
 use crate::score::StyleRules;
 use crate::snapshot::change::created;
 use crate::snapshot::pack::tar_stream;
@@ -319,13 +319,17 @@ impl<'a> Run<'a> {
         self.observer.progress(&Progress::StartingSandbox { image: self.parts.spec.image.name.clone() });
         let pristine =
             self.parts.store.put_blob(&serde_json::to_vec(&*self.parts.pristine).map_err(std::io::Error::from)?)?;
-        let (files, bytes) = self.parts.pristine.size();
         let tree = tree_stream(&self.parts.store, self.parts.pristine.clone());
         failpoint::hit(Failpoint::SandboxBeforeStart)?;
         let sandbox = self.parts.launcher.start(&self.parts.spec, tree).await?;
         failpoint::hit(Failpoint::SandboxStarted)?;
         let facts = sandbox.facts().clone();
         self.sandbox = Some(sandbox);
+        self.sandbox_started(facts, pristine)
+    }
+
+    pub(super) fn sandbox_started(&mut self, facts: SandboxFacts, pristine: BlobId) -> Result<(), ToolFailure> {
+        let (files, bytes) = self.parts.pristine.size();
         self.commit(Event::SandboxStarted {
             container: facts.container,
             image: facts.image.name,

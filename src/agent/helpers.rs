@@ -260,18 +260,8 @@ impl Run<'_> {
         let facts = sandbox.facts().clone();
         (self.sandbox, self.snapshots) = (Some(sandbox), snapshots);
         let pristine = serde_json::to_vec(&*self.parts.pristine).map_err(std::io::Error::from)?;
-        let (files, bytes) = self.parts.pristine.size();
-        self.commit(Event::SandboxStarted {
-            container: facts.container,
-            image: facts.image.name,
-            image_digest: facts.image.digest,
-            hardening: facts.hardening,
-            runtime: facts.runtime,
-            weaker: facts.weaker.iter().map(ToString::to_string).collect(),
-            pristine: self.parts.store.put_blob(&pristine)?,
-            files,
-            bytes,
-        })
+        let pristine = self.parts.store.put_blob(&pristine)?;
+        self.sandbox_started(facts, pristine)
     }
 
     fn begin_with(&mut self, seed: Seed) -> Result<(), ToolFailure> {
