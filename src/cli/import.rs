@@ -13,6 +13,7 @@ use crate::error::{Error, ExitCode, Result};
 use crate::event::Event;
 use crate::id::{BlobId, RunId};
 use crate::output::human::style::{DIM, RESET};
+use crate::snapshot::archive::{Member, members};
 use crate::store::{RunStore, Store, helper_path};
 
 /// Take in a run that `greenroom export` wrote, on this machine or another
@@ -60,9 +61,9 @@ type Journals = (Vec<u8>, Vec<(Vec<RunId>, Vec<u8>)>);
 fn unpack(path: &Path, put: impl Fn(&BlobId, &[u8]) -> io::Result<()>) -> io::Result<Journals> {
     let mut archive = tar::Archive::new(File::open(path)?);
     let (mut journal, mut helpers) = (None, Vec::new());
-    for entry in archive.entries()? {
-        let entry = entry?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    for member in members(&mut archive)? {
+        let Member { name, entry, .. } = member?;
+        let name = String::from_utf8_lossy(&name).into_owned();
         let mut bytes = Vec::new();
         entry.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
         if name == "journal.jsonl" {

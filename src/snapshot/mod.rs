@@ -2,6 +2,7 @@
 //! the patch, and carrying a change back to the host: all synchronous, none follows a link, none runs git.
 
 pub mod apply;
+pub mod archive;
 mod beneath;
 pub mod change;
 pub mod copy_in;

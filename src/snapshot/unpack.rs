@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::TreePath;
+use super::archive::{Member, members};
 use super::beneath::Folder;
 use super::change::is_executable;
 
@@ -44,12 +45,11 @@ pub fn unpack(archive: impl Read, dest: &Path, limits: UnpackLimits) -> Result<(
     let root = Folder::open(dest)?;
     let mut archive = tar::Archive::new(archive);
     let mut bytes_left = limits.bytes_max;
-    for (count, entry) in archive.entries()?.enumerate() {
+    for (count, member) in members(&mut archive)?.enumerate() {
         if count >= limits.entries_max {
             return Err(UnpackError::TooMany { entries_max: limits.entries_max });
         }
-        let mut entry = entry?;
-        let name = entry.path_bytes().into_owned();
+        let Member { name, link, mut entry } = member?;
         let Some(path) = below_top(&name)? else { continue };
         if path.parts().count() > limits.depth_max {
             return Err(UnpackError::TooDeep { path, depth_max: limits.depth_max });
@@ -60,7 +60,7 @@ pub fn unpack(archive: impl Read, dest: &Path, limits: UnpackLimits) -> Result<(
         if kind.is_dir() {
             folder.make_folder(file, 0o755).map_err(failed)?;
         } else if kind.is_symlink() {
-            let target = entry.link_name_bytes().and_then(|target| TreePath::link_target(target.into_owned()));
+            let target = link.and_then(TreePath::link_target);
             let target = target.ok_or_else(|| UnpackError::Kind { path: path.clone() })?;
             folder.make_link(target.as_bytes(), file).map_err(failed)?;
         } else if kind.is_file() {
