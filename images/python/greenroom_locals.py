@@ -1,8 +1,8 @@
 """Prints the local variables of the program's own frames below an uncaught exception's traceback.
 
-Imported by greenroom.pth at the start of every Python of this image, and then nothing but a look at one variable of the
-environment: unless Greenroom set it for a check, nothing is changed. The variable is taken away, so that programs which
-the check starts print what they always do.
+Imported by sitecustomize at the start of every Python of this image, virtual environments among them, and then nothing
+but a look at one variable of the environment: unless Greenroom set it for a check, nothing is changed. The variable is
+taken away, so that programs which the check starts print what they always do.
 """
 
 import os

@@ -41,7 +41,7 @@ macro_rules! toolchain {
 
 /// Every toolchain, in the order in which they are listed.
 pub const TOOLCHAINS: &[Toolchain] = &[
-    toolchain!("python", "greenroom_locals.py", "greenroom.pth"),
+    toolchain!("python", "greenroom_locals.py"),
     toolchain!("rust"),
     toolchain!("node"),
     toolchain!("go"),

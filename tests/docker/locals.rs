@@ -25,4 +25,6 @@ fn locals_are_told_where_they_are_asked_for_and_by_no_child() {
     let asked = locals(&house, "GREENROOM_PYTHON_LOCALS=1 python3 half.py");
     assert_eq!(asked, [pair("number", "42"), pair("secret_token", "<hidden>")]);
     assert_eq!(locals(&house, "GREENROOM_PYTHON_LOCALS=1 python3 half.py child"), []);
+    let environment = "python3 -m venv --without-pip /tmp/v && GREENROOM_PYTHON_LOCALS=1 /tmp/v/bin/python half.py";
+    assert_eq!(locals(&house, environment), asked);
 }
