@@ -7,8 +7,9 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::asking::with_ids;
 use super::capture::capture;
-use super::driver::{Run, delta, millis, no_sandbox, with_ids, yardstick};
+use super::driver::{Run, delta, millis, no_sandbox, yardstick};
 use super::snapshots::Snapshots;
 use super::state::candidates::{ranked, tied, verdict};
 use super::tiebreak;

@@ -16,24 +16,22 @@ use super::snapshots::Snapshots;
 use super::{RunState, Step};
 use crate::context;
 use crate::error::{Error, ExitCode, Result};
-use crate::event::{Background, Event, JOURNAL_SCHEMA, Limits, ModelFailure, RunOutcome, RunStatus, ToolOutcome};
+use crate::event::{Background, Event, JOURNAL_SCHEMA, Limits, RunOutcome, RunStatus};
 use crate::failpoint::{self, Failpoint};
 use crate::feedback::Delta;
 use crate::helper::HELPER;
 use crate::id::{BlobId, CallToken, RunId};
-use crate::message::{ToolUse, Usage};
-use crate::model::{Model, ModelError};
+use crate::model::Model;
 use crate::network::Traffic;
-use crate::planted::{self, Planted};
 use crate::sandbox::{AGENT_UID, Installer, Launcher, Sandbox, SandboxError, SandboxFacts, SandboxSpec};
 use crate::score::StyleRules;
 use crate::snapshot::change::created;
 use crate::snapshot::pack::tar_stream;
-use crate::snapshot::{Manifest, SnapshotRef, TreePath};
+use crate::snapshot::{Manifest, TreePath};
 use crate::store::Store;
 use crate::task::Task;
 use crate::tools::measure::Yardstick;
-use crate::tools::{self, ToolCall, ToolContext, ToolFailure, install, run_checks_in_full};
+use crate::tools::{ToolFailure, install, run_checks_in_full};
 use crate::verify;
 
 /// What a run is made of. Everything in it comes from the operator.
@@ -121,8 +119,6 @@ pub enum Progress {
 const BASELINE_TOKEN: CallToken = CallToken(u64::MAX - 1);
 /// A baseline that took longer is not run again to tell flaky tests apart.
 const SLOW_BASELINE: Duration = Duration::from_secs(60);
-/// What a tool call shows of its arguments while it runs.
-const DETAIL_CHARS_MAX: usize = 100;
 
 /// Runs to the end. `Ok` holds the final state, whatever the outcome; `Err` means that there is no run to speak of, or
 /// that its sandbox or store failed (the journal then ends with that).
@@ -371,163 +367,6 @@ impl<'a> Run<'a> {
         self.commit(Event::BaselineFinished { checks, build_output, elapsed_ms, snapshot, frozen })
     }
 
-    /// What a person said meanwhile. A message that is committed and still there was left by a runner that died.
-    pub(super) fn read_inbox(&mut self) -> Result<(), ToolFailure> {
-        for letter in self.parts.store.inbox()? {
-            if !self.state.said.contains(&letter.id) {
-                self.commit(Event::Said { id: letter.id.clone(), text: letter.text })?;
-            }
-            failpoint::hit(Failpoint::LetterCommitted)?;
-            self.parts.store.letter_read(&letter.id)?;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn call_model(&mut self, turn: u64) -> Result<(), ToolFailure> {
-        self.read_inbox()?;
-        let request = context::build(&self.state, tools::specs(self.state.may_have_helpers()));
-        let estimated_input_tokens = context::estimated_tokens(&request);
-        let most = Usage {
-            input_tokens: Some(estimated_input_tokens),
-            output_tokens: Some(u64::from(request.output_tokens_max)),
-            ..Usage::default()
-        };
-        let requested = Event::ModelRequested {
-            turn,
-            estimated_input_tokens,
-            output_tokens_max: request.output_tokens_max,
-            cost_usd_max: self.parts.model.cost_usd(&most),
-        };
-        if let Some(detail) = self.beyond_budget(&most) {
-            return self.commit(Event::ModelFailed { turn, failure: ModelFailure::Budget, detail, elapsed_ms: 0 });
-        }
-        let charged_late = planted::has(Planted::AskBeforeCharge);
-        if !charged_late {
-            self.commit(requested.clone())?;
-        }
-        failpoint::hit(Failpoint::ModelBeforeRequest)?;
-        self.observer.progress(&Progress::AskingModel { model: self.parts.model.id().to_owned(), turn });
-        let began = Instant::now();
-        let model = self.parts.model.clone();
-        let asked = model.respond(&request);
-        let answer = match self.time_left() {
-            Some(left) => tokio::time::timeout(left, asked).await.unwrap_or_else(|_| {
-                let detail = "the run's time was used up while it answered".to_owned();
-                Err(ModelError::Unavailable { model: model.id().to_owned(), detail })
-            }),
-            None => asked.await,
-        };
-        let elapsed_ms = millis(began.elapsed());
-        failpoint::hit(Failpoint::ModelAnswered)?;
-        if charged_late {
-            self.commit(requested)?;
-        }
-        match answer {
-            Ok(response) => {
-                let response = with_ids(response, turn);
-                let cost_usd = self.parts.model.cost_usd(&response.usage);
-                self.commit(Event::ModelResponded { turn, response, cost_usd, elapsed_ms, reflex: None })
-            }
-            Err(error) => {
-                let (failure, detail) = (error.class(), error.to_string());
-                self.commit(Event::ModelFailed { turn, failure, detail, elapsed_ms })
-            }
-        }
-    }
-
-    async fn call_tool(
-        &mut self,
-        token: CallToken,
-        call: ToolUse,
-        stop: &CancellationToken,
-    ) -> Result<(), ToolFailure> {
-        self.observer.progress(&Progress::RunningTool {
-            step: token.0 + 1,
-            tool: call.name.clone(),
-            detail: detail(&call),
-        });
-        let parsed = ToolCall::parse(&call);
-        let taken_up = self.state.in_flight();
-        let recorded_late = planted::has(Planted::ActBeforeCommit);
-        if !taken_up && !recorded_late {
-            self.commit(Event::ToolCallStarted { token, call: call.clone() })?;
-        }
-        if let Some(result) = self.state.harvested().cloned() {
-            // Carried out in a fork; all its steps share the files of its end.
-            let (result, snapshot) = (Box::new(result), self.state.snapshot().cloned());
-            return self.commit(Event::ToolCallFinished { token, result, elapsed_ms: 0, snapshot });
-        }
-        failpoint::hit(Failpoint::ToolBeforeDispatch)?;
-        let began = Instant::now();
-        let mut result = match parsed {
-            Err(refusal) => ToolOutcome::refused(refusal),
-            Ok(_) if self.only_reads(&call.name) => tools::helper::read_only(&call.name),
-            Ok(ToolCall::Install(args)) => self.install(token, &args).await?,
-            Ok(ToolCall::Helper(args)) => match self.help(token, &args, stop).await? {
-                Some(result) => result,
-                None => return Ok(()),
-            },
-            Ok(tool) => {
-                let delta = delta(&self.state);
-                let store = self.parts.store.clone();
-                let context = ToolContext {
-                    sandbox: self.sandbox.as_deref().ok_or_else(no_sandbox)?,
-                    store: store.as_ref(),
-                    token,
-                    checks: &self.state.task.checks,
-                    limits: &self.state.limits,
-                    time_left: self.time_left(),
-                    delta: &delta,
-                    environment: &self.parts.spec.env,
-                    shell: &self.state.shell,
-                    notebook: &self.state.notebook,
-                    yardstick: yardstick(&self.parts, &self.state),
-                };
-                match tool.carry_out(&context).await {
-                    Err(ToolFailure::Sandbox(error @ SandboxError::Lost { .. })) => {
-                        let told = ToolOutcome::sandbox_lost(&error);
-                        match self.survives_loss(error).await? {
-                            true => return Ok(()),
-                            false => told,
-                        }
-                    }
-                    result => result?,
-                }
-            }
-        };
-        failpoint::hit(Failpoint::ToolRan)?;
-        if !taken_up && recorded_late {
-            self.commit(Event::ToolCallStarted { token, call })?;
-        }
-        let snapshot = match self.snapshot_of(&result).await {
-            Err(ToolFailure::Sandbox(error @ SandboxError::Lost { .. })) => {
-                let told = ToolOutcome::sandbox_lost(&error);
-                if self.survives_loss(error).await? {
-                    return Ok(());
-                }
-                result = told;
-                None
-            }
-            snapshot => snapshot?,
-        };
-        failpoint::hit(Failpoint::StepSnapshotted)?;
-        let elapsed_ms = millis(began.elapsed());
-        self.commit(Event::ToolCallFinished { token, result: Box::new(result), elapsed_ms, snapshot })?;
-        if let Some(sandbox) = &self.sandbox {
-            sandbox.committed(token);
-        }
-        Ok(())
-    }
-
-    /// `None` where the call could not change anything.
-    async fn snapshot_of(&mut self, result: &ToolOutcome) -> Result<Option<SnapshotRef>, ToolFailure> {
-        if !result.may_write {
-            return Ok(None);
-        }
-        let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;
-        Ok(Some(self.snapshots.take(sandbox, self.parts.store.as_ref()).await?))
-    }
-
     pub(super) fn time_left(&self) -> Option<Duration> {
         let max = self.state.limits.wall_time_max_ms?;
         Some(Duration::from_millis(max).saturating_sub(self.elapsed()).max(Duration::from_secs(1)))
@@ -567,28 +406,6 @@ pub(super) fn delta(state: &RunState) -> Delta {
         state.last_checks.as_ref().map(|checks| checks.iter().map(|check| &check.report).collect());
     let unsteady = state.frozen.iter().flat_map(|frozen| &frozen.flaky).chain(&state.failing_first.unsteady);
     Delta::new(&baseline, last.as_deref()).with_unsteady(unsteady)
-}
-
-/// Some servers leave tool ids out or repeat them; results must be told apart.
-pub(super) fn with_ids(mut response: crate::message::ModelResponse, turn: u64) -> crate::message::ModelResponse {
-    let mut seen = std::collections::HashSet::new();
-    for (number, block) in response.content.iter_mut().enumerate() {
-        if let crate::message::Block::ToolUse(call) = block
-            && (call.id.is_empty() || !seen.insert(call.id.clone()))
-        {
-            call.id = format!("call_{turn}_{number}");
-        }
-    }
-    response
-}
-
-/// The argument that says most: the command, the path, the pattern.
-fn detail(call: &ToolUse) -> String {
-    let text = ["command", "path", "pattern", "manager", "task", "summary"]
-        .iter()
-        .find_map(|key| call.input.get(key)?.as_str());
-    let line = text.unwrap_or_default().lines().next().unwrap_or_default();
-    line.chars().take(DETAIL_CHARS_MAX).collect()
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {

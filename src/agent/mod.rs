@@ -1,5 +1,7 @@
 //! The loop: a pure state machine over events, and one driver that carries out what it decides.
 
+mod asking;
+mod calling;
 mod candidates;
 mod capture;
 mod driver;
