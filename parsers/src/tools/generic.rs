@@ -9,6 +9,7 @@ mod numbers;
 mod path;
 mod severity;
 mod words;
+mod wrapped;
 
 use super::{Kind, LineShape, Reader, Tool};
 use crate::sink::Sink;
@@ -59,6 +60,13 @@ pub(super) const TOOL: Tool = Tool {
         " - Warning: ",
         " - Error: ",
         "(file \"",
+        ":(W) ",
+        ":(E) ",
+        ":docstring of ",
+        ", WARNING! ",
+        ", ERROR! ",
+        "): error ",
+        "): warning ",
     ],
     shapes: &[LineShape::Location],
     reader: || Box::new(Generic),
@@ -88,6 +96,10 @@ impl Reader for Generic {
                 1
             });
         }
+        if let Some(found) = wrapped::read(text, lines) {
+            sink.diagnostic(found.into_diagnostic());
+            return 1;
+        }
         if is_frame(text) && !text.starts_with("(file \"") {
             return 0;
         }
@@ -97,8 +109,9 @@ impl Reader for Generic {
         let text = task.unwrap_or(text);
         // `… at line 3 of file a.c` is said by no snippet.
         let told = text.contains(" file ") && text.contains("line ");
-        let one_line = place_first(text, indented).or_else(|| words::read(text)).or_else(|| forms::read(text));
-        let Some((found, mut read)) = one_line.map(|found| (found, 1)).or_else(|| below::read(lines)) else { return 0 };
+        let one_line = || place_first(text, indented).or_else(|| words::read(text)).or_else(|| forms::read(text));
+        let found = below::eclipse(lines).or_else(|| one_line().map(|found| (found, 1)));
+        let Some((found, mut read)) = found.or_else(|| below::read(lines)) else { return 0 };
         let mut found = found.into_diagnostic();
         let standard = below_standard(lines);
         // Standard ends every line with its rule, which may be a word like any other.
@@ -202,9 +215,24 @@ fn caret(lines: Lines<'_>) -> Option<(u32, usize)> {
 /// What follows the tag of one of Ant's tasks.
 fn task(text: &str) -> Option<&str> {
     let (name, rest) = text.strip_prefix('[')?.split_once("] ")?;
-    let known =
-        ["javac", "javadoc", "jikes", "checkstyle", "groovyc", "scalac", "kotlinc", "cc", "exec", "java", "pmd"];
-    known.contains(&name).then(|| rest.trim_start())
+    const TASKS: &[&str] = &[
+        "javac",
+        "javadoc",
+        "jikes",
+        "checkstyle",
+        "groovyc",
+        "scalac",
+        "kotlinc",
+        "cc",
+        "exec",
+        "java",
+        "pmd",
+        "compc",
+        "mxmlc",
+        "iajc",
+        "ccbl",
+    ];
+    TASKS.contains(&name).then(|| rest.trim_start())
 }
 
 /// Without `** `, `%` and the like, which some tools put before a severity.
@@ -356,10 +384,19 @@ fn at_front(text: &str, said: Option<Severity>, indented: bool) -> Option<Found<
             return None;
         }
         let (message, separated) = message(rest);
+        // Flex: `a.as(34): col: 8 Warning: message`; Intel: `a.cpp(3): (col. 20) remark: message`
+        let col = ["col: ", "(col. "].iter().find_map(|word| message.strip_prefix(word));
+        let (numbers, message) = match col.and_then(numbers::leading).filter(|_| numbers.column.is_none()) {
+            Some((column, rest)) => (Numbers { column: Some(column), ..numbers }, rest.trim_start_matches([')', ' '])),
+            None => (numbers, message),
+        };
         let message =
             message.strip_prefix("-> [").and_then(|rest| rest.split_once("]: ")).map_or(message, |(_, rest)| rest);
         let cut = severity::cut(message);
         let certain = said.or(cut.severity).is_some();
+        if open == ' ' && !certain && numbers.column.is_none() {
+            return None;
+        }
         // Two numbers behind a file's name are a place.
         let separated = separated
             || kind == path::Kind::File && numbers.column.is_some() && style == numbers::Style::Colon && !indented;

@@ -44,6 +44,7 @@ const MESSAGE_ELSE: &[&str] = &[
     "hint",
     "comment",
     "checkname",
+    "descr",
     "type",
     "rulename",
     "rulecode",
@@ -98,14 +99,17 @@ const FILE: &[&str] = &[
     "target",
     "source",
     "sourcefile",
-    "strippedmaineventfilepathname",
     "maineventfilepathname",
+    "strippedmaineventfilepathname",
     "fullfilename",
     "document",
+    // SonarQube names a file by `project:path`.
+    "component",
 ];
 const CODE: &[&str] = &[
     // Before `code`, which is a piece of the source where a tool names its rules so.
     "testid",
+    "warningtype",
     "code",
     "ruleid",
     "rule",
@@ -122,7 +126,7 @@ const CODE: &[&str] = &[
     "id",
     "checkername",
     "checker",
-    "warningtype",
+    "queryid",
     "linter",
     "fromlinter",
     "smelltype",
@@ -138,6 +142,7 @@ const PLACES: &[&str] = &[
     "locations",
     "range",
     "linerange",
+    "lineranges",
     "region",
     "position",
     "positions",
@@ -164,6 +169,10 @@ const PLACES: &[&str] = &[
     "extra",
     "at",
     "from",
+    "vulnerability",
+    "filepath",
+    // PREfast
+    "sfa",
 ];
 const PLACE_DEPTH_MAX: usize = 4;
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
@@ -251,8 +260,28 @@ fn finding(object: &Map<String, Value>, around: Around<'_>) -> Option<Diagnostic
         column: place.column,
         end_line: place.end_line,
         end_column: place.end_column,
+        related: elsewhere(object, file),
         ..Diagnostic::default()
     })
+}
+
+/// Places after the first of a finding that has several.
+fn elsewhere(object: &Map<String, Value>, file: Option<&str>) -> Vec<Diagnostic> {
+    const LISTS: &[&str] = &["files", "locations", "occurrences", "positions"];
+    let lists = LISTS.iter().filter_map(|name| get(object, name)?.as_array());
+    let more = lists.flat_map(|items| items.iter().skip(1)).filter_map(Value::as_object);
+    let note = |item: &Map<String, Value>| {
+        let place = place(item);
+        Some(Diagnostic {
+            severity: Some(Severity::Note),
+            message: word(item, &["message", "text"]).unwrap_or_else(|| "here too".to_owned()),
+            file: place.file.or(file).map(str::to_owned),
+            line: Some(place.line.filter(|line| *line > 0)?),
+            column: place.column,
+            ..Diagnostic::default()
+        })
+    };
+    more.filter_map(note).collect()
 }
 
 #[derive(Default)]
@@ -281,6 +310,9 @@ fn fill<'a>(object: &'a Map<String, Value>, place: &mut Place<'a>, key: &str, de
         place.column =
             if zero_based { base(number(object, &["character"])) } else { number(object, COLUMN).filter(|n| *n > 0) };
     }
+    if place.column.is_none() && !zero_based && depth > 0 && number(object, LINE) == place.line {
+        place.column = number(object, COLUMN).filter(|n| *n > 0);
+    }
     place.end_line = place.end_line.or_else(|| number(object, END_LINE)).filter(|n| *n > 0);
     place.end_column = place.end_column.or_else(|| number(object, END_COLUMN)).filter(|n| *n > 0);
     if depth >= PLACE_DEPTH_MAX {
@@ -293,6 +325,12 @@ fn fill<'a>(object: &'a Map<String, Value>, place: &mut Place<'a>, key: &str, de
         place.end_line = place.end_line.or_else(|| base(number(end, LINE)));
         place.end_column =
             place.end_column.or_else(|| base(number(end, if zero_based { &["character"] } else { COLUMN })));
+    }
+    // markdownlint's `"errorRange": [column, length]`
+    if let Some(Value::Array(range)) = get(object, "errorrange")
+        && place.column.is_none()
+    {
+        place.column = range.first().and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
     }
     for name in PLACES {
         let Some(value) = get(object, name) else { continue };
@@ -344,7 +382,16 @@ fn nested(object: &Map<String, Value>, outer: &[&str], inner: &[&str]) -> Option
 }
 
 fn file_of(object: &Map<String, Value>) -> Option<&str> {
-    FILE.iter().find_map(|name| get(object, name)?.as_str().filter(|text| !text.is_empty() && is_name(text)))
+    FILE.iter().find_map(|name| {
+        let text = get(object, name)?.as_str().filter(|text| !text.is_empty() && is_name(text))?;
+        match *name {
+            // The language server's `source` is the program that speaks.
+            "source" => Some(text).filter(|text| is_path(text) || text.contains(' ')),
+            "component" => text.rsplit_once(':').map(|(_, path)| path).filter(|path| is_path(path)),
+            // `"FILEPATH": "d:\\a\\"` beside the name.
+            _ => Some(text).filter(|text| !text.ends_with(['/', '\\'])),
+        }
+    })
 }
 
 fn is_name(text: &str) -> bool {
@@ -371,7 +418,7 @@ fn code(object: &Map<String, Value>, message: &str) -> Option<String> {
         let value = get(object, name)?;
         let text = match value {
             Value::String(text) => text.clone(),
-            Value::Number(number) if matches!(*name, "code" | "id") => number.to_string(),
+            Value::Number(number) if *name == "code" => number.to_string(),
             Value::Object(inner) => word(inner, &["id", "code", "name", "value", "ruleid"])?,
             Value::Array(items) => items.first()?.as_str()?.to_owned(),
             Value::Number(_) | Value::Null | Value::Bool(_) => return None,

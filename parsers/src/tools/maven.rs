@@ -88,6 +88,12 @@ impl Reader for Maven {
 impl Maven {
     fn compiler(&mut self, mut found: Diagnostic, lines: Lines<'_>, sink: &mut Sink) -> usize {
         let mut read = 1;
+        if found.message.trim().is_empty()
+            && let Some((message, lines)) = below_carets(lines)
+        {
+            found.message = message.to_owned();
+            read = lines;
+        }
         while read < DETAILS_MAX
             && let Some(detail) = lines.ahead(read)
             && let Some(detail) = detail.strip_prefix("[ERROR]").unwrap_or(detail).strip_prefix("  ")
@@ -203,6 +209,17 @@ fn without_level(line: &str) -> &str {
     ["[ERROR] ", "[WARNING] ", "[INFO] "].iter().find_map(|level| line.strip_prefix(level)).unwrap_or(line).trim()
 }
 
+/// Eclipse's compiler shows the code and carets first, then says what is wrong; and how many lines that takes.
+fn below_carets(lines: Lines<'_>) -> Option<(&str, usize)> {
+    const BELOW_MAX: usize = 4;
+    (2..=BELOW_MAX).find_map(|n| {
+        let marks = lines.ahead(n)?.trim();
+        let message = lines.ahead(n + 1)?.trim();
+        let carets = !marks.is_empty() && marks.bytes().all(|b| b == b'^');
+        (carets && !message.is_empty()).then_some((message, n + 2))
+    })
+}
+
 /// `[ERROR] /src/A.java:[12,34] message`
 fn compiler_message(line: &str) -> Option<Diagnostic> {
     let (severity, rest) = match line.strip_prefix("[ERROR] ") {
@@ -222,7 +239,7 @@ fn compiler_message(line: &str) -> Option<Diagnostic> {
         message: message.strip_prefix("error: ").unwrap_or(message).to_owned(),
         file: Some(file.to_owned()),
         line: Some(number(row)?),
-        column: column.and_then(number),
+        column: column.and_then(number).filter(|column| *column > 0),
         ..Diagnostic::default()
     })
 }

@@ -53,6 +53,9 @@ mod ctest;
 mod dart_json;
 mod dotnet_stack;
 mod dotnet_test;
+mod drmemory;
+mod duplicates;
+mod edg;
 mod elixir;
 mod erlang;
 mod esbuild;
@@ -62,6 +65,7 @@ mod exunit;
 mod flake8;
 mod gcc;
 mod gcc_json;
+mod gendarme;
 mod generic;
 mod ghc;
 mod go_build;
@@ -76,6 +80,7 @@ mod hadolint;
 mod haskell_error;
 mod hlint;
 mod hspec;
+mod inspect_code;
 mod istanbul;
 mod jasmine;
 mod java_stack;
@@ -96,10 +101,12 @@ mod maven;
 mod minitest;
 mod mocha;
 mod msbuild;
+mod msvc;
 mod mypy;
 mod native_frame;
 mod next;
 mod nextest;
+mod nix;
 mod node_test;
 mod npm;
 mod ocaml;
@@ -109,6 +116,7 @@ mod phpstan;
 mod phpunit;
 mod pip;
 mod place;
+mod plist;
 mod poetry;
 mod position;
 mod psalm;
@@ -118,6 +126,7 @@ mod pytest;
 mod pytest_json;
 mod python;
 mod rdjson;
+mod rflint;
 mod rspec;
 mod rubocop;
 mod ruby;
@@ -142,9 +151,11 @@ mod unittest;
 mod uv;
 mod v8_stack;
 mod valgrind;
+mod valgrind_xml;
 mod vite;
 mod vitest;
 mod webpack;
+mod xcelium;
 mod xml;
 mod xml_findings;
 mod yamllint;
@@ -172,6 +183,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     clang_tidy::TOOL,
     kotlin::TOOL,
     msbuild::TOOL,
+    msvc::TOOL,
     swift::TOOL,
     gcc::TOOL,
     gcc::CLANG,
@@ -260,8 +272,18 @@ pub(crate) const TOOLS: &[Tool] = &[
     ruby::TOOL,
     buildkit::TOOL,
     crash::TOOL,
+    edg::TOOL,
+    nix::TOOL,
+    rflint::TOOL,
+    xcelium::TOOL,
+    drmemory::TOOL,
     table::TOOL,
     json_findings::TOOL,
+    duplicates::TOOL,
+    plist::TOOL,
+    gendarme::TOOL,
+    inspect_code::TOOL,
+    valgrind_xml::TOOL,
     xml_findings::TOOL,
     // Reads what nobody else does: always the last.
     generic::TOOL,

@@ -121,7 +121,9 @@ fn finding(line: &str) -> Option<Diagnostic> {
     };
     if let Some((file, span)) = head.strip_suffix(')').and_then(|head| head.rsplit_once('(')) {
         found.file = Some(file.to_owned());
-        let mut numbers = span.split(',').map(number);
+        // Also `(5-6)` and `(5,24-26)`.
+        let first = |text: &str| number(text.split('-').next().unwrap_or(text));
+        let mut numbers = span.split(',').map(first);
         found.line = numbers.next()?;
         found.column = numbers.next().flatten().filter(|column| *column > 0);
         let (end_line, end_column) = (numbers.next().flatten(), numbers.next().flatten());

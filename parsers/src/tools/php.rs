@@ -30,7 +30,7 @@ const CAUSES_MAX: usize = 20;
 #[derive(Default)]
 struct Php {
     /// With two outputs PHP says everything twice: once with `PHP ` before it, once without.
-    last: Option<(String, u32, String)>,
+    last: Option<(String, u32, String, bool)>,
 }
 
 impl Reader for Php {
@@ -46,11 +46,14 @@ impl Reader for Php {
             sink.evidence(Evidence::SaysError);
             return 1;
         }
+        // Apache puts its own words before it.
+        let line = line.split_once("] PHP ").map_or(line, |(head, _)| &line[head.len() + 2..]);
+        let logged = line.starts_with("PHP ");
         let text = line.strip_prefix("PHP ").unwrap_or(line);
         let Some((severity, text)) = level(text) else { return 0 };
         if let Some((trace, file, row, read)) = uncaught(text, lines) {
             sink.evidence(Evidence::Crashed);
-            if !self.is_again(file, row, &trace) {
+            if !self.is_again(file, row, &trace, logged) {
                 sink.trace(trace);
             }
             return read;
@@ -59,12 +62,9 @@ impl Reader for Php {
         if severity == Severity::Error {
             sink.evidence(Evidence::SaysError);
         }
-        let seen = (file.to_owned(), row, message.to_owned());
-        if self.last.as_ref() == Some(&seen) {
-            self.last = None;
+        if self.said_twice(file, row, message, logged) {
             return 1;
         }
-        self.last = Some(seen);
         sink.diagnostic(Diagnostic {
             severity: Some(severity),
             message: message.to_owned(),
@@ -77,10 +77,15 @@ impl Reader for Php {
 }
 
 impl Php {
-    fn is_again(&mut self, file: &str, row: u32, trace: &Trace) -> bool {
-        let seen = (file.to_owned(), row, trace.message.clone().unwrap_or_default());
-        let again = self.last.as_ref() == Some(&seen);
-        self.last = if again { None } else { Some(seen) };
+    fn is_again(&mut self, file: &str, row: u32, trace: &Trace, logged: bool) -> bool {
+        self.said_twice(file, row, trace.message.as_deref().unwrap_or_default(), logged)
+    }
+
+    fn said_twice(&mut self, file: &str, row: u32, message: &str, logged: bool) -> bool {
+        let again = self.last.as_ref().is_some_and(|(last_file, last_row, last, as_logged)| {
+            (last_file.as_str(), *last_row, last.as_str()) == (file, row, message) && *as_logged != logged
+        });
+        self.last = (!again).then(|| (file.to_owned(), row, message.to_owned(), logged));
         again
     }
 }

@@ -65,7 +65,9 @@ impl Table {
             line: find(&["line", "linenumber", "line_number", "lineno", "line number"])?,
             column: find(&["column", "col", "column_number", "position"]),
             message: find(&["description", "message", "text", "issue_text", "msg", "check"])?,
-            code: find(&["rule", "rule id", "code", "test_id", "id", "checker"]),
+            // A check's name is its code; `id` then numbers the findings.
+            code: find(&["rule", "rule id", "code", "test_id"])
+                .or_else(|| find(&["id", "checker"]).filter(|_| find(&["check"]).is_none())),
             severity: find(&["severity", "level", "issue_severity", "type"]),
         })
         .filter(|table| table.file.is_some() || table.severity.is_some())

@@ -32,9 +32,6 @@ pub(super) const TOOL: Tool = Tool {
         "phpcs",
         "tslint",
         "mutations",
-        "simian",
-        "pmd-cpd",
-        "gendarme-output",
     ],
     reader: || Box::new(XmlFindings),
     ..Tool::DEFAULT

@@ -17,7 +17,6 @@ pub(super) fn read(lines: Lines<'_>) -> Read<'_> {
         docstyle,
         sibling,
         alone,
-        eclipse,
         powershell,
         simulator,
         bracketed,
@@ -146,18 +145,29 @@ fn alone(lines: Lines<'_>) -> Read<'_> {
 }
 
 /// `1. WARNING in /a/B.java (at line 10)`, the code, a row of carets, then the message.
-fn eclipse(lines: Lines<'_>) -> Read<'_> {
+pub(super) fn eclipse(lines: Lines<'_>) -> Read<'_> {
     const BELOW_MAX: usize = 6;
     let (head, rest) = lines.first().split_once(" (at line ")?;
     let (line, _) = rest.split_once(')')?;
-    let (number, rest) = head.trim_start().split_once(". ")?;
+    // Ant puts its tag before every line.
+    let head = head.trim_start();
+    let (tag, head) = match head.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        Some((_, rest)) => (&head[..head.len() - rest.len()], rest),
+        None => ("", head),
+    };
+    let bare = |line: &'_ str| -> Option<usize> {
+        let text = line.trim_start();
+        let rest = text.strip_prefix(tag.trim_end()).filter(|_| !tag.is_empty()).unwrap_or(text);
+        Some(line.len() - rest.trim_start().len())
+    };
+    let (number, rest) = head.split_once(". ")?;
     let (word, file) = rest.split_once(" in ")?;
     let severity = severity::only(word)??;
     number.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
     let numbers = Numbers { line: line.parse().ok()?, column: None, end_line: None, end_column: None };
     (1..=BELOW_MAX).find_map(|n| {
-        let marks = lines.ahead(n)?.trim();
-        let message = lines.ahead(n + 1)?.trim();
+        let (marks, message) = (lines.ahead(n)?, lines.ahead(n + 1)?);
+        let (marks, message) = (marks[bare(marks)?..].trim(), message[bare(message)?..].trim());
         (!marks.is_empty() && marks.bytes().all(|b| b == b'^') && !message.is_empty())
             .then_some((Found { file: file.trim(), numbers, severity: Some(severity), message }, n + 2))
     })

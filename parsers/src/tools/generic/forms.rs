@@ -21,6 +21,9 @@ pub(super) fn read(text: &str) -> Option<Found<'_>> {
         prose,
         numbered,
         at_end,
+        shouted,
+        docstring,
+        zpt,
     ];
     FORMS.iter().find_map(|form| form(text))
 }
@@ -309,4 +312,38 @@ fn at_end(text: &str) -> Option<Found<'_>> {
         Some((file, message)) if is_file(file) => Some(Found { file, numbers, severity: None, message }),
         Some(_) | None => Some(Found { file: "", numbers, severity: None, message: head }),
     }
+}
+
+/// TI's assembler: `"a.asm", ERROR!   at line 5: [E0002] message`
+fn shouted(text: &str) -> Option<Found<'_>> {
+    let (file, rest) = text.strip_prefix('"')?.split_once("\", ")?;
+    let (word, rest) = rest.split_once("! ")?;
+    let severity = severity::only(word)??;
+    let (line, rest) = digits(rest.trim_start().strip_prefix("at line ")?)?;
+    let message = rest.strip_prefix(": ")?;
+    Some(Found { file, numbers: place(line, None), severity: Some(severity), message })
+}
+
+/// Sphinx's `/a/b.py:docstring of pkg.mod.name:26: WARNING: message`
+fn docstring(text: &str) -> Option<Found<'_>> {
+    let (file, rest) = text.split_once(":docstring of ")?;
+    let (_, rest) = rest.split_once(':')?;
+    let (line, rest) = digits(rest)?;
+    let message = rest.strip_prefix(": ")?;
+    is_file(file).then_some(Found { file, numbers: place(line, None), severity: None, message })
+}
+
+/// zptlint's `Error in: a.pt  message  , at line 12`
+fn zpt(text: &str) -> Option<Found<'_>> {
+    let (head, line) = text.strip_prefix("Error in: ")?.rsplit_once(", at line ")?;
+    let (line, rest) = digits(line)?;
+    let (file, message) = head.split_once(' ')?;
+    let message = message.trim();
+    let severity = Some(Severity::Error);
+    (rest.trim().is_empty() && is_file(file) && !message.is_empty()).then_some(Found {
+        file,
+        numbers: place(line, None),
+        severity,
+        message,
+    })
 }

@@ -44,8 +44,12 @@ pub(super) fn after(text: &str) -> Option<(Numbers, &str, Style)> {
                 Style::Bracket,
             ));
         }
-        // `name (3)` is a count as often as a line.
-        return (open != " (" || count > 1).then_some((numbers, keep_close(text, rest), Style::Bracket));
+        // `name (3)` is a count as often as a line; `name (3): error` is not.
+        return (open != " (" || count > 1 || rest.starts_with(": ")).then_some((
+            numbers,
+            keep_close(text, rest),
+            Style::Bracket,
+        ));
     }
     None
 }
@@ -69,6 +73,12 @@ fn keep_close<'a>(text: &'a str, rest: &'a str) -> &'a str {
     &text[text.len() - rest.len() - 1..]
 }
 
+/// The number that `text` starts with.
+pub(super) fn leading(text: &str) -> Option<(u32, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    Some((text[..digits].parse().ok()?, &text[digits..]))
+}
+
 fn sequence(text: &str) -> Option<(Numbers, usize, &str)> {
     let mut values = [0u32; NUMBERS_MAX];
     let mut separators = [' '; NUMBERS_MAX];
@@ -81,6 +91,12 @@ fn sequence(text: &str) -> Option<(Numbers, usize, &str)> {
         let Some(separator) = rest.chars().next().filter(|c| matches!(c, ':' | '.' | ',' | '-')) else { break };
         let next = rest[1..].trim_start_matches(|c| c == ' ' && separator == ',');
         if count == NUMBERS_MAX || !next.starts_with(|c: char| c.is_ascii_digit()) {
+            break;
+        }
+        // `a.pp:3:80chars:WARNING:message` goes on with the name of a rule.
+        let word = next.trim_start_matches(|c: char| c.is_ascii_digit());
+        let name = word.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
+        if word.starts_with(|c: char| c.is_alphabetic()) && word.len() - name.len() > 2 && name.starts_with(':') {
             break;
         }
         separators[count] = separator;

@@ -134,6 +134,11 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
         return Some((Some(severity), rest));
     }
     if let Some((severity, rest, _)) = word(text) {
+        // Questa's `Warning (downgraded): `
+        let rest = ["(downgraded)", "(suppressible)", "(suppressed)"]
+            .iter()
+            .find_map(|word| rest.strip_prefix(' ')?.strip_prefix(word))
+            .unwrap_or(rest);
         // `Warning 600: `, `Error E2010 `, `WARNING[4]: `
         let number = rest.strip_prefix(' ').or_else(|| rest.strip_prefix('[')).unwrap_or(rest);
         let end = number.find([' ', ':', ']']).unwrap_or(number.len());
@@ -219,6 +224,17 @@ fn front(said: &mut Said<'_>) {
                 return;
             }
         }
+    }
+    // puppet-lint: `80chars:WARNING:message`
+    if let Some((name, rest)) = text.split_once(':')
+        && let Some((level, message)) = rest.split_once(':')
+        && level.len() > 3
+        && level.bytes().all(|b| b.is_ascii_uppercase())
+        && is_rule(name)
+        && let Some((severity, "", _)) = word(level)
+    {
+        (said.code, said.severity, said.message) = (Some(name), Some(severity), message.trim_start());
+        return;
     }
     if let Some((code, severity, message)) = ibm(text) {
         (said.code, said.severity, said.message) = (Some(code), Some(severity), message);
@@ -326,8 +342,9 @@ fn code_in_front(said: &mut Said<'_>) {
     }
     let Some((first, rest)) = text.split_once(|c: char| c.is_whitespace()) else { return };
     let bare = first.trim_end_matches(':');
-    let numbered =
-        bare.starts_with('#') && bare.len() > 1 && bare[1..].bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    let numbered = bare.starts_with('#')
+        && bare.len() > 1
+        && bare[1..].trim_end_matches("-D").bytes().all(|b| b.is_ascii_digit() || b == b'-');
     let named = first.ends_with(':') && is_rule(bare) && bare.contains(['-', '/', '_']) && !bare.starts_with('/');
     if (is_code(bare) || numbered || named || is_aliased(bare)) && !rest.trim().is_empty() {
         said.code = Some(bare.trim_start_matches('#'));

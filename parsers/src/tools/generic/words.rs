@@ -52,7 +52,10 @@ fn around(text: &str, at: usize) -> Option<Found<'_>> {
     // `file, line 3: message` and `message at file line 3.`
     let head = ["on", "at", "("].iter().find_map(|w| head.strip_suffix(w)).unwrap_or(head);
     let head = head.trim_end_matches([',', ':', ' ', '(', '[']);
-    let (lead, file) = last_name(head)?;
+    let (lead, file) = match rooted(head) {
+        Some(file) => ("", file),
+        None => last_name(head)?,
+    };
     // Perl's scripts need no extension: `syntax error at automake line 922, near`
     let perl = lead.trim_end().ends_with(" at") && rest.starts_with(['.', ',']) && path::kind(file) == path::Kind::Word;
     if path::kind(file) != path::Kind::File && !perl {
@@ -60,7 +63,9 @@ fn around(text: &str, at: usize) -> Option<Found<'_>> {
     }
     let tail = rest.trim_start_matches([',', ':', '.', ')', ']', ' ', ';', '-']).trim_end();
     let lead = lead.trim_end();
-    if let Some(severity) = severity::only(lead) {
+    // Buckminster: `Warning: file /a/B.java, line 43: message`
+    let said = lead.strip_suffix(" file").and_then(severity::only).flatten();
+    if let Some(severity) = said.map(Some).or_else(|| severity::only(lead)) {
         // Python's frames: `File "x", line 3, in f`.
         let frame = tail.starts_with("in ");
         return (!tail.is_empty() && !frame).then_some(Found { file, numbers, severity, message: tail });
@@ -176,13 +181,21 @@ fn last_name(text: &str) -> Option<(&str, &str)> {
     for quote in ['"', '\''] {
         if let Some(rest) = text.strip_suffix(quote) {
             let start = rest.rfind(['"', '\'', '`'])?;
-            return Some((&text[..start], &rest[start + 1..]));
+            return Some((&text[..start], rest[start + 1..].trim_end()));
         }
     }
     match text.rfind([' ', '\t', '(']) {
         Some(at) => Some((&text[..at], &text[at + 1..])),
         None => Some(("", text)),
     }
+}
+
+/// A drive's path with blanks in its folders, and nothing before it but a task's tag.
+fn rooted(text: &str) -> Option<&str> {
+    let text =
+        text.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(text, |(_, rest)| rest).trim_start();
+    let drive = text.as_bytes().get(1..3) == Some(b":\\") && text.as_bytes()[0].is_ascii_alphabetic();
+    (drive && text.contains(' ') && path::kind(text) == path::Kind::File).then_some(text)
 }
 
 /// `ERROR: File = x.c, Line = 3, Column = 5`
