@@ -2,6 +2,8 @@
 //!
 //! An object with a message and a line is a finding where its file, its rule or its severity stands in it or around it.
 
+mod unplaced;
+
 use serde_json::{Map, Value};
 
 use super::{Kind, Reader, Tool};
@@ -13,7 +15,20 @@ use crate::{Diagnostic, Severity};
 pub(super) const TOOL: Tool = Tool {
     name: "json-findings",
     kind: Kind::Generic,
-    json: &["\"line", "\"Line", "_line", "Line\"", "LineNumber", "lineno\"", "\"lnum\"", "\"row\"", "\"begin"],
+    json: &[
+        "\"line",
+        "\"Line",
+        "_line",
+        "Line\"",
+        "LineNumber",
+        "lineno\"",
+        "\"lnum\"",
+        "\"row\"",
+        "\"begin",
+        "everity\"",
+        "\"vulns\"",
+        "ulnerabilities\"",
+    ],
     reader: || Box::new(JsonFindings),
     ..Tool::DEFAULT
 };
@@ -205,6 +220,8 @@ pub(super) fn read(value: &Value, sink: &mut Sink) -> bool {
 struct Around<'a> {
     file: Option<&'a str>,
     severity: Option<Severity>,
+    /// Inside a list of findings.
+    listed: bool,
 }
 
 fn walk<'a>(value: &'a Value, around: Around<'a>, depth: usize, found: &mut Vec<Diagnostic>) {
@@ -218,9 +235,16 @@ fn walk<'a>(value: &'a Value, around: Around<'a>, depth: usize, found: &mut Vec<
                 found.push(finding);
                 return;
             }
-            let file =
-                file_of(object).or_else(|| object.get("name").and_then(Value::as_str).filter(|name| is_path(name)));
-            let around = Around { file: file.or(around.file), severity: around.severity };
+            if around.listed
+                && let Some(finding) = unplaced::finding(object, around.file)
+            {
+                found.push(finding);
+                return;
+            }
+            let file = file_of(object)
+                .or_else(|| unplaced::source(object))
+                .or_else(|| object.get("name").and_then(Value::as_str).filter(|name| is_path(name)));
+            let around = Around { file: file.or(around.file), severity: around.severity, listed: false };
             for (key, value) in object {
                 if !value.is_object() && !value.is_array() {
                     continue;
@@ -231,7 +255,7 @@ fn walk<'a>(value: &'a Value, around: Around<'a>, depth: usize, found: &mut Vec<
                     (false, Some(severity)) => Around { severity: Some(severity), ..around },
                     (false, None) => around,
                 };
-                walk(value, around, depth + 1, found);
+                walk(value, Around { listed: unplaced::is_list(&plain(key)), ..around }, depth + 1, found);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -413,8 +437,12 @@ fn is_path(text: &str) -> bool {
 }
 
 fn code(object: &Map<String, Value>, message: &str) -> Option<String> {
+    code_in(object, CODE, message)
+}
+
+fn code_in(object: &Map<String, Value>, names: &[&str], message: &str) -> Option<String> {
     const CODE_BYTES_MAX: usize = 120;
-    CODE.iter().find_map(|name| {
+    names.iter().find_map(|name| {
         let value = get(object, name)?;
         let text = match value {
             Value::String(text) => text.clone(),

@@ -24,6 +24,8 @@ pub(super) fn read(text: &str) -> Option<Found<'_>> {
         shouted,
         docstring,
         zpt,
+        whole_file,
+        questa,
     ];
     FORMS.iter().find_map(|form| form(text))
 }
@@ -346,4 +348,32 @@ fn zpt(text: &str) -> Option<Found<'_>> {
         severity,
         message,
     })
+}
+
+/// What is said of a whole file: Sphinx's `/a/b.rst: WARNING: message`, oelint's `/a/b.bb:error:rule:message`
+fn whole_file(text: &str) -> Option<Found<'_>> {
+    let rooted = text.starts_with('/') || text.get(1..3).is_some_and(|drive| drive == ":/" || drive == ":\\");
+    let at = 2 + text.get(2..).filter(|_| rooted)?.find(':')?;
+    let rest = text[at..].trim_start_matches([':', ' ']);
+    let (word, message) = rest.split_once(':')?;
+    let severity = severity::only(word)??;
+    let shouted = word.bytes().all(|b| b.is_ascii_uppercase()) && message.starts_with(' ');
+    // oelint's rules have dots.
+    let ruled = || message.split_once(':').is_some_and(|(rule, _)| rule.contains('.') && !rule.contains([' ', '/']));
+    (is_file(&text[..at]) && (shouted || ruled())).then_some(Found {
+        file: &text[..at],
+        numbers: place(0, None),
+        severity: Some(severity),
+        message: message.trim_start(),
+    })
+}
+
+/// Questa without a place: `Error: (vsim-3033) message`
+fn questa(text: &str) -> Option<Found<'_>> {
+    let (word, message) = text.split_once(": ")?;
+    let severity = severity::only(word)??;
+    let (code, _) = message.strip_prefix('(')?.split_once(") ")?;
+    let (program, number) = code.split_once('-')?;
+    let known = matches!(program, "vsim" | "vlog" | "vcom" | "vopt") && number.bytes().all(|b| b.is_ascii_digit());
+    known.then_some(Found { file: "", numbers: place(0, None), severity: Some(severity), message })
 }

@@ -114,4 +114,23 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn some_say_no_line() {
+        for (text, file, code, message) in [
+            ("/a/b.rst: WARNING: bad", Some("/a/b.rst"), None, "bad"),
+            ("/a/b.rst:: WARNING: bad", Some("/a/b.rst"), None, "bad"),
+            ("/a/b.bb:error:oelint.var.x:bad", Some("/a/b.bb"), None, "oelint.var.x:bad"),
+            ("# ** Error: (vsim-3033) bad", None, Some("vsim-3033"), "bad"),
+        ] {
+            let found = parse(&ToolOutput { text: text.as_bytes(), ..ToolOutput::default() }).diagnostics;
+            let found = found.first().unwrap_or_else(|| panic!("not read: {text}"));
+            assert_eq!((found.file.as_deref(), found.line, found.code.as_deref()), (file, None, code), "{text}");
+            assert_eq!(found.message, message);
+        }
+        for text in ["/a/b.c: error: bad", "/usr/bin/x: WARNING bad"] {
+            let found = parse(&ToolOutput { text: text.as_bytes(), ..ToolOutput::default() }).diagnostics;
+            assert!(found.is_empty(), "{text}");
+        }
+    }
 }
