@@ -121,6 +121,14 @@ impl Reader for Generic {
         let found = below::eclipse(lines).or_else(|| one_line().map(|found| (found, 1)));
         let Some((found, mut read)) = found.or_else(|| below::read(lines)) else { return 0 };
         let mut found = found.into_diagnostic();
+        // Android's manifest merger: `a.xml:3:5-9:19 Warning:`, then the message.
+        if read == 1
+            && matches!(found.message.as_str(), "Warning:" | "Error:" | "Info:")
+            && let Some(next) = lines.ahead(1).filter(|next| next.starts_with([' ', '\t']) && !next.trim().is_empty())
+        {
+            found.message = next.trim().to_owned();
+            read = 2;
+        }
         let standard = below_standard(lines);
         // Standard ends every line with its rule, which may be a word like any other.
         if standard

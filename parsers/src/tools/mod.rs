@@ -115,6 +115,7 @@ mod php;
 mod phpstan;
 mod phpunit;
 mod pip;
+mod pit;
 mod place;
 mod plist;
 mod poetry;
@@ -283,6 +284,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     plist::TOOL,
     gendarme::TOOL,
     inspect_code::TOOL,
+    pit::TOOL,
     valgrind_xml::TOOL,
     xml_findings::TOOL,
     // Reads what nobody else does: always the last.

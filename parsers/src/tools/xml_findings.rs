@@ -31,7 +31,6 @@ pub(super) const TOOL: Tool = Tool {
         "codestyle",
         "phpcs",
         "tslint",
-        "mutations",
     ],
     reader: || Box::new(XmlFindings),
     ..Tool::DEFAULT

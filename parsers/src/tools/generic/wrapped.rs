@@ -49,6 +49,7 @@ mod tests {
     fn other_programs_words_are_taken_away() {
         let (error, warning) = (Some(Severity::Error), Some(Severity::Warning));
         for (text, file, line, column, severity, code, message) in [
+            ("/a/A.xml:20:5-23:19 Warning:\n\tbad", "/a/A.xml", 20, Some(5), warning, None, "bad"),
             ("./a/init.pp:3:80chars:WARNING:bad", "./a/init.pp", 3, None, warning, Some("80chars"), "bad"),
             ("tnsdlx:(W) a.sdl (398):bad", "a.sdl", 398, None, warning, None, "bad"),
             ("\"foo.asm\", ERROR!   at line 5: [E0002] bad", "foo.asm", 5, None, error, Some("E0002"), "bad"),
