@@ -1,6 +1,6 @@
 //! Turns raw terminal output into plain lines: no escape sequences, no redraws, valid UTF-8.
 
-use memchr::{memchr, memchr2, memrchr};
+use memchr::{memchr, memchr2, memchr3, memrchr};
 
 pub(crate) use crate::peel::Peeler;
 
@@ -8,11 +8,12 @@ pub(crate) use crate::peel::Peeler;
 const LOOK_BYTES: usize = 8 << 10;
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
+const NUL: u8 = 0;
 
 /// Appends `piece`, which holds whole lines, to `out` as plain text, without the prefixes that a CI system or a
 /// multiplexer puts before every line. Text with nothing to take away is copied once, whole.
 pub(crate) fn append(piece: &[u8], peeler: &mut Peeler, out: &mut String) {
-    if memchr2(ESC, b'\r', piece).is_none() {
+    if memchr3(ESC, b'\r', NUL, piece).is_none() {
         append_plain(piece, peeler, out);
         return;
     }
@@ -24,6 +25,7 @@ pub(crate) fn append(piece: &[u8], peeler: &mut Peeler, out: &mut String) {
         };
         let start = plain.len();
         strip_escapes(body, &mut plain);
+        narrow(&mut plain, start);
         keep_last_redraw(&mut plain, start);
         if newline {
             plain.push(b'\n');
@@ -103,6 +105,18 @@ fn append_lossy(bytes: &[u8], out: &mut String) {
     }
 }
 
+/// Text in two bytes a character loses every second one; a zero that a tool printed stays.
+fn narrow(plain: &mut Vec<u8>, start: usize) {
+    while plain.len() > start && plain.last() == Some(&NUL) {
+        plain.pop();
+    }
+    let zeros = memchr::memchr_iter(NUL, &plain[start..]).count();
+    if zeros > 0 && zeros * 3 >= plain.len() - start {
+        let text = plain.split_off(start);
+        plain.extend(text.into_iter().filter(|b| *b != NUL));
+    }
+}
+
 /// A carriage return draws the line again: what a person sees last is what counts.
 fn keep_last_redraw(plain: &mut Vec<u8>, start: usize) {
     while plain.len() > start && plain.last() == Some(&b'\r') {
@@ -176,6 +190,12 @@ mod tests {
     fn redraws_leave_the_last_state_and_crlf_is_a_newline() {
         assert_eq!(cleaned(b"10%\r50%\r100%\r\nnext\r\n"), "100%\nnext\n");
         assert_eq!(cleaned(b"\x1b[1G  a\x1b[77G1/3\x1b[1G ok a\x1b[K\n"), " ok a\n");
+    }
+
+    #[test]
+    fn text_in_two_bytes_a_character_is_read() {
+        let wide: Vec<u8> = "a.c:1: x\r\nnext\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(cleaned(&wide), "a.c:1: x\nnext\n");
     }
 
     #[test]

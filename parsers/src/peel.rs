@@ -1,5 +1,6 @@
 //! Prefixes that are not the tool's own: CI timestamps, compose's service names, BuildKit's steps, a logger's `[INFO] `.
 
+mod shape;
 mod streams;
 mod tag;
 
@@ -10,6 +11,7 @@ pub(crate) use streams::Streams;
 pub(crate) struct Peeler {
     levels: Levels,
     tags: tag::Tags,
+    shapes: shape::Shapes,
     /// Where the last line had the bar after a name without a number.
     bar: Option<usize>,
     pub(crate) streams: Streams,
@@ -47,13 +49,25 @@ impl Peeler {
         for _ in 0..LAYERS_MAX {
             let rest = &text[prefix.bytes..];
             let layer = match rest.first() {
-                Some(b'0'..=b'9') => timestamp(rest),
+                Some(b'0'..=b'9') => match timestamp(rest) {
+                    0 => 0,
+                    stamp => stamp + self.shapes.behind_date(text, prefix.bytes, stamp),
+                },
                 Some(b'[') => self.bracket(text, prefix.bytes),
                 Some(b'#') => buildkit(rest),
-                Some(b'A'..=b'Z') => syslog(rest),
-                Some(b'a'..=b'z' | b'@') => 0,
-                // Only Ant's tags are indented.
+                Some(b'<') => shape::syslog5424(rest),
+                // A mark of the byte order: each step's log begins with one, and so do files of some editors.
+                Some(0xef) if rest.starts_with(b"\xef\xbb\xbf") => 3,
+                Some(0xff) if rest.starts_with(b"\xff\xfe") => 2,
+                Some(b'A'..=b'Z') => match shape::cloud_build(rest).max(self.shapes.month(text, prefix.bytes)) {
+                    0 => self.shapes.job_log(text, prefix.bytes),
+                    length => length,
+                },
+                Some(b'a'..=b'z' | b'@') => self.shapes.job_log(text, prefix.bytes),
+                // Only Ant's and Vagrant's tags are indented.
                 Some(b' ') if rest.iter().take(12).find(|b| **b != b' ') == Some(&b'[') => 0,
+                Some(b' ') if rest.starts_with(b"    ") && rest.get(4).is_some_and(u8::is_ascii_lowercase) => 0,
+                Some(b'.') if rest.starts_with(b". ") => 0,
                 Some(_) | None => break,
             };
             if layer > 0 {
@@ -82,7 +96,16 @@ impl Peeler {
         if line.get(1).is_some_and(u8::is_ascii_digit) {
             let stamp = clock_or_date(&line[1..]);
             let end = 1 + stamp;
-            return if stamp > 0 && line.get(end) == Some(&b']') { blank_after(line, end + 1) } else { 0 };
+            return match line.get(end) {
+                Some(b']') if stamp > 0 => match shape::teamcity(line, end + 1) {
+                    0 => shape::airflow(line, blank_after(line, end + 1)),
+                    length => length,
+                },
+                Some(_) | None => self.shapes.elapsed(text, skip),
+            };
+        }
+        if line.get(1) == Some(&b' ') {
+            return self.shapes.elapsed(text, skip);
         }
         let Some(tag) = level_tag(line) else { return 0 };
         if self.levels == Levels::Unseen {
@@ -100,10 +123,16 @@ impl Peeler {
         let blanks = line[name..].iter().take_while(|b| **b == b' ').count();
         let bar = name + blanks;
         let last = self.bar.take();
-        if name == 0 || !line[0].is_ascii_alphabetic() || blanks == 0 || line.get(bar) != Some(&b'|') {
+        // Tilt draws the bar.
+        let bar_bytes = match line.get(bar) {
+            Some(b'|') => 1,
+            Some(0xe2) if line[bar..].starts_with("│".as_bytes()) => "│".len(),
+            Some(_) | None => 0,
+        };
+        if name == 0 || !line[0].is_ascii_alphabetic() || blanks == 0 || bar_bytes == 0 {
             return 0;
         }
-        let end = blank_after(line, bar + 1);
+        let end = blank_after(line, bar + bar_bytes);
         let digits = line[..name].iter().rev().take_while(|b| b.is_ascii_digit()).count();
         let numbered = digits > 0 && digits < name && matches!(line[name - digits - 1], b'-' | b'_' | b'.');
         if !numbered {
@@ -205,29 +234,11 @@ fn timestamp(line: &[u8]) -> usize {
     }
 }
 
-/// The journal's `Jan 02 03:04:05 host app[123]: `
-fn syslog(line: &[u8]) -> usize {
-    const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
-    const NAME_BYTES_MAX: usize = 64;
-    let month = line.get(..3).is_some_and(|name| MONTHS.chunks(3).any(|month| month == name));
-    if !month
-        || !matches!(line.get(4), Some(b' ' | b'0'..=b'3'))
-        || !line.get(7..).is_some_and(|rest| matches(rest, b"00:00:00 "))
-    {
-        return 0;
-    }
-    let word = |from: usize, end: u8| {
-        line[from..].iter().take(NAME_BYTES_MAX).position(|b| *b == end).filter(|at| *at > 0).map(|at| from + at + 1)
-    };
-    let Some(program) = word(16, b' ') else { return 0 };
-    let Some(end) = word(program, b':') else { return 0 };
-    if line[program..end].contains(&b' ') { 0 } else { blank_after(line, end) }
-}
-
 /// Length of a clock or of a date with a clock; 0 if it is neither.
 fn clock_or_date(text: &[u8]) -> usize {
     let mut at = 0;
-    if matches(text, b"0000-00-00") && matches!(text.get(10), Some(b'T' | b' ')) {
+    let date = matches(text, b"0000-00-00") || matches(text, b"0000/00/00");
+    if date && matches!(text.get(10), Some(b'T' | b' ')) {
         at = 11;
     }
     if !matches(&text[at..], b"00:00:00") {
@@ -242,6 +253,8 @@ fn clock_or_date(text: &[u8]) -> usize {
         at += 1;
     } else if matches(&text[at..], b"+00:00") || matches(&text[at..], b"-00:00") {
         at += 6;
+    } else if matches(&text[at..], b"+0000") || matches(&text[at..], b"-0000") {
+        at += 5;
     }
     at
 }
@@ -299,6 +312,26 @@ mod tests {
             "app_web.1.x7f@node1    | ",
             "Jan 02 03:04:05 host app[123]: ",
             "2026-01-02T03:04:05Z web:build: ",
+            "2026-01-02T03:04:05Z stdout F ",
+            "2026-01-02T03:04:05+00:00 app[web.1]: ",
+            "2026-01-02T03:04:05+0000 host app[123]: ",
+            "2026/01/02 03:04:05 ",
+            "<14>1 2026-01-02T03:04:05.000Z host app 123 - - ",
+            "Jan 02 03:04:05 ",
+            "[03:04:05] [Step 2/3] ",
+            "[03:04:05][Step 2/3] ",
+            "[03:04:05]W:\t [Step 2/3] ",
+            "[2026-01-02T03:04:05.000+0000] {subprocess.py:93} INFO - ",
+            "[   12.345678] ",
+            "[ 0.013s] ",
+            "Step #1 - \"test\": ",
+            "build\tRun tests\t2026-01-02T03:04:05.1234567Z ",
+            "web          │ ",
+            ". test: ",
+            "[@acme/web]: ",
+            "web-7d4b9c6f5-x2x1z app ",
+            "2026-01-02 03:04:05,123 INFO runner: ",
+            "\u{feff}",
         ] {
             let line = format!("{prefix}  a.c:1:2: error: x");
             assert_eq!(peeled(&line), "  a.c:1:2: error: x", "{prefix}");

@@ -22,7 +22,7 @@ impl Tags {
         if let Some(known) = self.known.iter().find_map(|tag| begins(line, tag)) {
             return known;
         }
-        let length = candidate(line);
+        let (length, kind) = candidate(line);
         if length == 0 || self.tries >= TRIES_MAX || self.known.len() >= KNOWN_MAX {
             return 0;
         }
@@ -35,7 +35,14 @@ impl Tags {
             same += u32::from(other.get(skip..).is_some_and(|other| begins(other, tag).is_some()));
         }
         // Of a short text all lines must have it; a single one must show that the tool's own words follow.
-        let believed = same >= 2 || same > 0 && same == others || others == 0 && super::has_severity(&line[length..]);
+        let alone = || tells(&line[length..]);
+        let believed = match kind {
+            Kind::Sure => same >= 2 || same > 0 && same == others || others == 0 && alone(),
+            Kind::Weak => same >= 3 && same == others,
+        };
+        // Who takes turns with one that is known, or whose own line tells enough.
+        let task = kind == Kind::Sure && is_task_tag(tag);
+        let believed = believed || task && (self.known.iter().any(|known| is_task_tag(known)) || alone());
         if !believed {
             self.tries += 1;
             return 0;
@@ -60,23 +67,94 @@ fn begins(line: &[u8], tag: &[u8]) -> Option<usize> {
     (line == bare).then_some(bare.len())
 }
 
-fn candidate(line: &[u8]) -> usize {
+/// How much it takes to believe in a tag.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sure,
+    /// All lines near must have it.
+    Weak,
+}
+
+/// `web:build: `, `@acme/web:test: `: a task of a package, as the task runners write it.
+fn is_task_tag(tag: &[u8]) -> bool {
+    tag.ends_with(b": ") && tag[..tag.len() - 2].contains(&b':') && tag[0] != b'['
+}
+
+/// Whether tools' own words follow.
+pub(super) fn tells(line: &[u8]) -> bool {
+    super::has_severity(line) || has_place(line)
+}
+
+/// `a.py:3:`, `a.ts(3,`
+fn has_place(line: &[u8]) -> bool {
+    let line = &line[..line.len().min(LINE_BYTES)];
+    memchr::memchr2_iter(b':', b'(', line).any(|at| {
+        let name = line[..at].iter().rev().take_while(|b| b.is_ascii_alphanumeric()).count();
+        let dotted = name > 0 && name <= 5 && at > name && line[at - name - 1] == b'.';
+        dotted && line.get(at + 1).is_some_and(u8::is_ascii_digit)
+    })
+}
+
+fn candidate(line: &[u8]) -> (usize, Kind) {
+    let sure = |length: usize| (length, Kind::Sure);
     match line.first() {
-        Some(b'[') => bracket(line, 0),
+        Some(b'[') => match bracket(line, 0) {
+            0 => (capitals(line), Kind::Weak),
+            length => sure(length),
+        },
         // Azure's agent, where a task's errors go through it.
-        Some(b'#') => ["##[error]", "##[warning]", "##[debug]"]
-            .iter()
-            .find(|tag| line.starts_with(tag.as_bytes()))
-            .map_or(0, |tag| tag.len()),
+        Some(b'#') => sure(
+            ["##[error]", "##[warning]", "##[debug]"]
+                .iter()
+                .find(|tag| line.starts_with(tag.as_bytes()))
+                .map_or(0, |tag| tag.len()),
+        ),
         // Ant's tasks.
         Some(b' ') => {
             let blanks = line.iter().take(12).take_while(|b| **b == b' ').count();
             let task = ["[javac] ", "[java] ", "[exec] ", "[junit] ", "[javadoc] ", "[cc] "];
-            if task.iter().any(|task| line[blanks..].starts_with(task.as_bytes())) { bracket(line, blanks) } else { 0 }
+            if task.iter().any(|task| line[blanks..].starts_with(task.as_bytes())) {
+                return sure(bracket(line, blanks));
+            }
+            // Vagrant's machines.
+            let name = line[blanks..].iter().take(NAME_BYTES_MAX).take_while(|b| is_name(&[**b])).count();
+            let ends = line[blanks + name..].starts_with(b": ");
+            let machine = blanks == 4 && ends && !is_level(&line[blanks..blanks + name]);
+            (if machine { blanks + name + 2 } else { 0 }, Kind::Weak)
         }
-        Some(b'@' | b'a'..=b'z' | b'0'..=b'9' | b'A'..=b'Z') => name(line),
-        Some(_) | None => 0,
+        Some(b'.') if line.starts_with(b". ") => sure(task(line, 1)),
+        Some(b'@' | b'a'..=b'z' | b'0'..=b'9' | b'A'..=b'Z') => match name(line) {
+            0 => sure(pod(line)),
+            length => sure(length),
+        },
+        Some(_) | None => sure(0),
     }
+}
+
+/// `[API] `
+fn capitals(line: &[u8]) -> usize {
+    let length = line[1..].iter().take(NAME_BYTES_MAX).take_while(|b| b.is_ascii_alphabetic()).count();
+    let name = &line[1..=length];
+    if length > 1 && !is_level(name) && line[1 + length..].starts_with(b"] ") { length + 3 } else { 0 }
+}
+
+/// `web-7d4b9c6f5-x2x1z app `: a pod of a deployment and its container.
+fn pod(line: &[u8]) -> usize {
+    let word =
+        |from: usize| line[from..].iter().take(NAME_BYTES_MAX).take_while(|b| **b != b' ' && **b != b'\n').count();
+    let length = word(0);
+    let mut parts = line[..length].rsplit(|b| *b == b'-');
+    let small = |part: &[u8]| part.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let random = parts.next().is_some_and(|part| part.len() == 5 && small(part));
+    let hash = parts
+        .next()
+        .is_some_and(|part| (8..=10).contains(&part.len()) && small(part) && part.iter().any(u8::is_ascii_digit));
+    if !random || !hash || parts.next().is_none() || line.get(length) != Some(&b' ') {
+        return 0;
+    }
+    let container = word(length + 1);
+    let end = length + 1 + container;
+    if container > 0 && small(&line[length + 1..end]) && line.get(end) == Some(&b' ') { end + 1 } else { 0 }
 }
 
 /// `[web] `, `[0] `; neither `[12/34] ` nor `[error] `.
@@ -87,8 +165,15 @@ fn bracket(line: &[u8], from: usize) -> usize {
     let digits = name.iter().all(u8::is_ascii_digit);
     let worker = name.strip_prefix(b"gw").is_some_and(|n| !n.is_empty() && n.iter().all(u8::is_ascii_digit));
     let fits = if digits { (1..=2).contains(&name.len()) } else { name.len() > 1 && is_name(name) };
-    let tag = fits && !worker && !is_level(name) && inside.get(end + 1) == Some(&b' ');
-    if tag { from + end + 3 } else { 0 }
+    if !fits || worker || is_level(name) {
+        return 0;
+    }
+    match inside.get(end + 1..) {
+        Some([b' ', ..]) => from + end + 3,
+        // Yarn's workspaces, the ranks of torch.
+        Some([b':', b' ', ..]) if !digits => from + end + 4,
+        Some(_) | None => 0,
+    }
 }
 
 /// `api | `, `stderr: `, `web:build: `, `@acme/web:test: `, `packages/web build: `
@@ -115,10 +200,26 @@ fn name(line: &[u8]) -> usize {
         Some(b' ') if path => &rest[1..],
         Some(_) | None => return 0,
     };
-    let task =
-        after.iter().take(NAME_BYTES_MAX).take_while(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_')).count();
+    // moon's bar
+    if after.len() < rest.len() && rest[0] == b':' && !path {
+        let task = after.iter().take(NAME_BYTES_MAX).take_while(|b| is_task(**b)).count();
+        if task > 1 && after[task..].starts_with(b" | ") {
+            return length + 1 + task + 3;
+        }
+    }
+    task(line, length)
+}
+
+fn is_task(b: u8) -> bool {
+    b.is_ascii_lowercase() || matches!(b, b'-' | b'_')
+}
+
+/// `test: ` behind the package's name and a character.
+fn task(line: &[u8], name: usize) -> usize {
+    let after = &line[name + 1..];
+    let task = after.iter().take(NAME_BYTES_MAX).take_while(|b| is_task(**b)).count();
     let fits = task > 1 && !is_level(&after[..task]) && after[task..].starts_with(b": ");
-    if fits { length + 1 + task + 2 } else { 0 }
+    if fits { name + 1 + task + 2 } else { 0 }
 }
 
 /// Services and packages are written small.
@@ -129,7 +230,7 @@ fn is_name(name: &[u8]) -> bool {
 }
 
 /// Words that tools themselves write before a message.
-fn is_level(word: &[u8]) -> bool {
+pub(super) fn is_level(word: &[u8]) -> bool {
     const LEVELS: &[&str] = &[
         "error",
         "err",
@@ -186,6 +287,23 @@ mod tests {
             let one = format!("{tag}one\ntwo\nthree\nfour\n");
             assert_eq!(Tags::default().len(one.as_bytes(), 0), 0, "{tag}");
         }
+    }
+
+    #[test]
+    fn a_tag_that_could_be_a_tools_own_must_be_on_every_line() {
+        for tag in ["    default: ", "[API] "] {
+            let all = format!("{tag}one\n{tag}two\n{tag}three\n{tag}four\n");
+            assert_eq!(Tags::default().len(all.as_bytes(), 0), tag.len(), "{tag}");
+            let some = format!("{tag}one\n{tag}two\nother\n{tag}three\n{tag}four\n");
+            assert_eq!(Tags::default().len(some.as_bytes(), 0), 0, "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_speaks_once_is_known_by_its_neighbours() {
+        let mut tags = Tags::default();
+        assert_eq!(tags.len(b"web:test: one\nweb:test: two\nweb:test: three\n", 0), "web:test: ".len());
+        assert_eq!(tags.len(b"docs:build: built\nweb:test: four\nweb:test: five\n", 0), "docs:build: ".len());
     }
 
     #[test]

@@ -60,7 +60,12 @@ impl Reader for BrowserStack {
         if read == 0 {
             return 0;
         }
-        let above = lines.back(1).unwrap_or("");
+        // Nothing marks a place without a function that comes first.
+        let first = lines.back(1).and_then(|line| bare(line.trim())).filter(|frame| frame.column.is_some());
+        let above = lines.back(1 + usize::from(first.is_some())).unwrap_or("");
+        if let Some(first) = first {
+            trace.frames.insert(0, first);
+        }
         if let Some((name, message)) = v8_stack::exception(above.trim()) {
             trace.exception = Some(name.to_owned());
             trace.message = Some(message.to_owned()).filter(|message| !message.is_empty());

@@ -25,6 +25,8 @@ pub(super) const TOOL: Tool = Tool {
         "free(): ",
         "malloc(): ",
         "#0  ",
+        "#0 0x",
+        "#00 pc ",
     ],
     reader: || Box::new(Crash::default()),
     ..Tool::DEFAULT
@@ -48,7 +50,8 @@ struct Crash {
 impl Reader for Crash {
     fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
         let line = lines.first().trim_end();
-        if line.starts_with("#0  ") {
+        let stack = line.trim_start();
+        if line.starts_with("#0  ") || stack.starts_with("#0 0x") || stack.starts_with("#00 pc ") {
             return self.backtrace(lines, sink);
         }
         if let Some((_, rest)) = line.split_once(" received signal SIG") {
@@ -85,6 +88,12 @@ impl Crash {
         // A single frame is where a debugger stopped, not a stack.
         if frames.len() < 2 && self.signal.is_none() {
             return 0;
+        }
+        // Addresses tell nothing, nor does where a thread came from tell why it died.
+        let above = lines.back(1).unwrap_or("");
+        let is_empty = frames.iter().all(|frame| frame.function.is_none() && frame.file.is_none());
+        if is_empty || above.trim_end().ends_with(" here:") && above.contains(" created by ") {
+            return end;
         }
         let (exception, message) = self.signal.take().unzip();
         if let (Some(at), Some(exception)) = (origin(&frames), &exception) {

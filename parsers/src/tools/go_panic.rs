@@ -179,7 +179,8 @@ fn is_register(line: &str) -> bool {
 
 /// ` /path/file.go:12 +0x1a`
 fn frame_place(line: &str) -> Option<Place<'_>> {
-    let text = line.strip_prefix('\t').or_else(|| line.strip_prefix("      "))?;
+    // A tab, and what consoles and logs make of it.
+    let text = line.strip_prefix('\t').or_else(|| line.strip_prefix("  "))?.trim_start();
     let place = Place::colons(text.split(" +0x").next().unwrap_or(text).trim())?;
     (place.file.ends_with(".go") || place.file.ends_with(".s") || place.file.starts_with("_cgo")).then_some(place)
 }

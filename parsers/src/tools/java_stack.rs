@@ -62,10 +62,11 @@ fn thread(line: &str) -> Option<&str> {
     Some(rest)
 }
 
-/// Loggers and Maven put their level before the exception.
+/// Loggers and Maven put their level before the exception, fuzzers what it is.
 fn level(line: &str) -> &str {
     let line = line.trim_start();
-    line.strip_prefix("[ERROR] ").or_else(|| line.strip_prefix("[WARNING] ")).unwrap_or(line).trim_start()
+    let starts = ["[ERROR] ", "[WARNING] ", "== Java Exception: "];
+    starts.iter().find_map(|start| line.strip_prefix(start)).unwrap_or(line).trim_start()
 }
 
 /// `java.io.IOException: message`: a dotted or well-known name, then perhaps a message.

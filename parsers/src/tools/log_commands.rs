@@ -10,7 +10,16 @@ use crate::{Diagnostic, Severity, TestCase, TestStatus};
 pub(super) const TOOL: Tool = Tool {
     name: "log-commands",
     kind: Kind::Linter,
-    anchors: &["::error", "::warning", "::notice", "##vso[task.logissue", "##[error]", "##[warning]", "##teamcity["],
+    anchors: &[
+        "::error",
+        "::warning",
+        "::notice",
+        "##vso[task.logissue",
+        "##[error]",
+        "##[warning]",
+        "##teamcity[",
+        "ERROR: Job failed",
+    ],
     reader: || Box::new(LogCommands::default()),
     ..Tool::DEFAULT
 };
@@ -31,6 +40,10 @@ impl Reader for LogCommands {
         let text = line.trim_start();
         if let Some(command) = text.strip_prefix("##teamcity[") {
             return usize::from(self.teamcity(command, sink));
+        }
+        if is_over(text) {
+            sink.evidence(Evidence::SaysError);
+            return 1;
         }
         let found = github(text).or_else(|| azure(text, sink)).or_else(|| {
             // What GitHub and Azure make of a command when they print the log.
@@ -61,6 +74,22 @@ impl Reader for LogCommands {
             sink.evidence(Evidence::RunEnded);
         }
     }
+}
+
+/// What a runner says when a command has failed. Why it did stands above.
+fn is_over(text: &str) -> bool {
+    if text.starts_with("ERROR: Job failed: ") {
+        return true;
+    }
+    let Some(message) = text.strip_prefix("##[error]").or_else(|| text.strip_prefix("::error::")) else { return false };
+    [
+        "Process completed with exit code ",
+        "Bash exited with code '",
+        "PowerShell exited with code '",
+        "Cmd.exe exited with code '",
+    ]
+    .iter()
+    .any(|start| message.starts_with(start))
 }
 
 /// `::error file=a.py,line=1,col=2,endLine=3,endColumn=4,title=x::message`
@@ -251,5 +280,18 @@ fn attribute(text: &str, wanted: &str) -> Option<String> {
             return Some(value);
         }
         rest = &after[end + 1..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ToolOutput, Verdict, parse};
+
+    #[test]
+    fn the_end_of_a_job_is_no_finding_and_no_pass() {
+        for text in ["##[error]Process completed with exit code 2.\n", "ERROR: Job failed: exit code 1\n"] {
+            let report = parse(&ToolOutput { text: text.as_bytes(), ..ToolOutput::default() });
+            assert_eq!((report.verdict, report.diagnostics.len()), (Verdict::Error, 0), "{text}");
+        }
     }
 }

@@ -62,6 +62,7 @@ mod esbuild;
 mod eslint;
 mod eslint_json;
 mod exunit;
+mod fatal_log;
 mod flake8;
 mod gcc;
 mod gcc_json;
@@ -96,6 +97,7 @@ mod libtest;
 mod libtest_json;
 mod llvm_cov;
 mod log_commands;
+mod lua_stack;
 mod make;
 mod maven;
 mod minitest;
@@ -177,6 +179,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     make::TOOL,
     sanitizer::TOOL,
     valgrind::TOOL,
+    fatal_log::TOOL,
     ld::TOOL,
     mypy::TOOL,
     cppcheck::TOOL,
@@ -245,6 +248,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     dart_json::TOOL,
     log_commands::TOOL,
     erlang::TOOL,
+    lua_stack::TOOL,
     dotnet_test::TOOL,
     gradle::TOOL,
     junit_console::TOOL,

@@ -10,7 +10,7 @@ use crate::{Diagnostic, Severity, Trace};
 pub(super) const TOOL: Tool = Tool {
     name: "sanitizer",
     kind: Kind::Runtime,
-    anchors: &["Sanitizer: ", ": runtime error: ", "Sanitizer:DEADLYSIGNAL", "eak of "],
+    anchors: &["Sanitizer: ", "libFuzzer: ", ": runtime error: ", "Sanitizer:DEADLYSIGNAL", "eak of "],
     reader: || Box::new(Sanitizer::default()),
     ..Tool::DEFAULT
 };
@@ -34,7 +34,8 @@ impl Reader for Sanitizer {
         if let Some((place, message)) = line.split_once(": runtime error: ") {
             return undefined_behaviour(place, message, lines, sink);
         }
-        if let Some((_, summary)) = line.split_once("SUMMARY: ").filter(|(_, rest)| rest.contains("Sanitizer: ")) {
+        let is_own = |summary: &str| summary.contains("Sanitizer: ") || summary.starts_with("libFuzzer: ");
+        if let Some((_, summary)) = line.split_once("SUMMARY: ").filter(|(_, rest)| is_own(rest)) {
             self.summary(summary, sink);
             return 1;
         }
@@ -43,18 +44,24 @@ impl Reader for Sanitizer {
             add("LeakSanitizer", "memory-leak", leak, frames, &[], sink);
             return end;
         }
-        let Some((severity, report)) = head(line) else { return 0 };
-        self.report(severity, report, lines, sink)
+        let Some(report) = head(line) else { return 0 };
+        self.report(report, lines, sink)
     }
 }
 
-/// `==12==ERROR: AddressSanitizer: …`, `WARNING: ThreadSanitizer: …`
-fn head(line: &str) -> Option<(Severity, &str)> {
+/// `==12==ERROR: AddressSanitizer: …`, `WARNING: ThreadSanitizer: …`, `==12== ERROR: libFuzzer: …`
+fn head(line: &str) -> Option<&str> {
     let (before, report) = ["ERROR: ", "WARNING: "].iter().find_map(|word| line.split_once(word))?;
-    let process = before.trim_start_matches('=').trim_end_matches('=');
-    let plain = process.bytes().all(|b| b.is_ascii_digit() || b == b' ');
     let name = report.split(": ").next()?;
-    (plain && name.ends_with("Sanitizer") && !name.contains(' ')).then_some((Severity::Error, report))
+    (is_process(before) && (name.ends_with("Sanitizer") && !name.contains(' ') || name == "libFuzzer"))
+        .then_some(report)
+}
+
+/// Nothing, or `==12==`, also where the program's last line was not ended.
+fn is_process(before: &str) -> bool {
+    let Some(rest) = before.trim_end().strip_suffix("==") else { return before.trim().is_empty() };
+    let process = rest.trim_end_matches(|c: char| c.is_ascii_digit());
+    process.len() < rest.len() && process.ends_with("==")
 }
 
 /// `Direct leak of 7 byte(s) in 1 object(s) allocated from:`
@@ -64,7 +71,7 @@ fn leak(line: &str) -> Option<&str> {
 }
 
 impl Sanitizer {
-    fn report(&mut self, _severity: Severity, report: &str, lines: Lines<'_>, sink: &mut Sink) -> usize {
+    fn report(&mut self, report: &str, lines: Lines<'_>, sink: &mut Sink) -> usize {
         let (name, what) = report.split_once(": ").unwrap_or((report, ""));
         sink.evidence(Evidence::Crashed);
         // Leaks come one by one below.
@@ -139,10 +146,11 @@ impl Sanitizer {
     }
 }
 
-/// `heap-buffer-overflow on address 0x…`, `data race (pid=3)`, `attempting double-free on 0x…`
+/// `heap-buffer-overflow on address 0x…`, `data race (pid=3)`, `attempting double-free on 0x…`, `timeout after 26 seconds`
 fn kind(what: &str) -> &str {
     let what = what.strip_prefix("attempting ").unwrap_or(what);
-    let end = [" on ", " (", ": ", " at "].iter().filter_map(|mark| what.find(mark)).min().unwrap_or(what.len());
+    let end =
+        [" on ", " (", ": ", " at ", " after "].iter().filter_map(|mark| what.find(mark)).min().unwrap_or(what.len());
     what[..end].trim()
 }
 
@@ -159,6 +167,10 @@ fn add(name: &str, kind: &str, what: &str, frames: Vec<crate::Frame>, related: &
         related: related.to_vec(),
         ..Diagnostic::default()
     });
+    // The stack of a signal that ends a fuzzer is printed by whoever raised it.
+    if frames.is_empty() && kind == "deadly signal" {
+        return;
+    }
     sink.trace(Trace {
         language: "native".to_owned(),
         exception: Some(kind.to_owned()),
@@ -171,15 +183,19 @@ fn add(name: &str, kind: &str, what: &str, frames: Vec<crate::Frame>, related: &
 /// `a.c:5:10: runtime error: signed integer overflow: …`, its stack below where that is asked for.
 fn undefined_behaviour(place: &str, message: &str, lines: Lines<'_>, sink: &mut Sink) -> usize {
     let place = place.rsplit_once(' ').map_or(place, |(_, place)| place);
-    let Some(place) = Place::colons(place) else { return 0 };
+    let at = Place::colons(place);
+    // Without debug information.
+    if at.is_none() && place != "<unknown>" && !place.contains("+0x") {
+        return 0;
+    }
     let kind = message.split(": ").next().unwrap_or(message);
     sink.diagnostic(Diagnostic {
         source: "UndefinedBehaviorSanitizer".to_owned(),
         severity: Some(Severity::Error),
         message: message.to_owned(),
-        file: Some(place.file.to_owned()),
-        line: Some(place.line),
-        column: place.column,
+        file: at.map(|at| at.file.to_owned()),
+        line: at.map(|at| at.line),
+        column: at.and_then(|at| at.column),
         ..Diagnostic::default()
     });
     // A note on the pointer and its bytes may come first.

@@ -9,7 +9,7 @@ use crate::{Frame, Trace};
 pub(super) const TOOL: Tool = Tool {
     name: "v8-stack",
     kind: Kind::Runtime,
-    anchors: &["   at ", " (eval at "],
+    anchors: &["  at ", " (eval at "],
     reader: || Box::new(V8Stack),
     ..Tool::DEFAULT
 };
@@ -48,9 +48,13 @@ impl Reader for V8Stack {
 /// Reads frames from `at` lines ahead on and answers how many lines they take.
 fn frames(lines: Lines<'_>, at: usize, trace: &mut Trace) -> usize {
     let mut read = 0;
-    while let Some(line) = lines.ahead(at + read).filter(|line| is_frame(line) || read > 0 && is_left_out(line)) {
+    // Where the first one is not indented, none is.
+    let flush = lines.ahead(at).is_some_and(|line| line.starts_with("at "));
+    let found = |line: &str| frame(line).or_else(|| call(line.strip_prefix("at ").filter(|_| flush)?));
+    let is_next = |line: &str, read: usize| found(line).is_some() || read > 0 && is_left_out(line);
+    while let Some(line) = lines.ahead(at + read).filter(|line| is_next(line, read)) {
         // `at <anonymous>` alone says nothing.
-        if let Some(frame) = frame(line).filter(|frame| frame.function.is_some() || frame.file.is_some())
+        if let Some(frame) = found(line).filter(|frame| frame.function.is_some() || frame.file.is_some())
             && trace.frames.len() < FRAMES_MAX
         {
             trace.frames.push(frame);
@@ -119,9 +123,12 @@ fn is_frame(line: &str) -> bool {
 
 /// `    at f (/path/file.js:3:9)`, `    at /path/file.js:3:9`
 pub(super) fn frame(line: &str) -> Option<Frame> {
-    let evaluated = line.contains(" (eval at ");
-    let text = line.strip_prefix([' ', '\t']).or_else(|| evaluated.then_some(line))?;
-    let text = text.trim().strip_prefix("at ")?;
+    let text = line.strip_prefix([' ', '\t']).or_else(|| line.contains(" (eval at ").then_some(line))?;
+    call(text.trim().strip_prefix("at ")?)
+}
+
+fn call(text: &str) -> Option<Frame> {
+    let evaluated = text.contains(" (eval at ");
     let text = text.strip_suffix(" {").unwrap_or(text);
     let (function, place) = match text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) {
         // `at f (eval at g (url:21:17), <anonymous>:1:30)`: the outermost place is one in a file.
@@ -130,7 +137,13 @@ pub(super) fn frame(line: &str) -> Option<Frame> {
             (text.split(" (eval at ").next(), inner.split(')').next().unwrap_or(inner))
         }
         Some((function, place)) => (Some(function), place),
-        None => (None, text.strip_prefix("async ").unwrap_or(text)),
+        // Some engines leave no blank before the place.
+        None => match text.strip_suffix(')').and_then(|text| text.split_once('(')) {
+            Some((function, place)) if Place::colons(place).is_some_and(|place| place.column.is_some()) => {
+                (Some(function), place)
+            }
+            Some(_) | None => (None, text.strip_prefix("async ").unwrap_or(text)),
+        },
     };
     let place = Place::colons(place).map(|place| (place.file, place.line, place.column));
     let nowhere = ["<anonymous>", "<anonymous>)", "(native)"].iter().any(|end| text.ends_with(end));

@@ -39,6 +39,11 @@ impl Reader for Webpack {
                 None => return 0,
             },
         };
+        // Python's loggers: `ERROR in module: text`.
+        let is_name = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if head.split_once(": ").is_some_and(|(word, _)| is_name(word)) {
+            return 0;
+        }
         let mut found = Diagnostic { severity: Some(severity), ..Diagnostic::default() };
         place(head, &mut found);
         let mut read = 1;

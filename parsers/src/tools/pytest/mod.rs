@@ -331,7 +331,7 @@ fn interruption(line: &str, sink: &mut Sink) -> usize {
 
 fn internal_error(lines: Lines<'_>, sink: &mut Sink) -> usize {
     sink.evidence(Evidence::SaysError);
-    let Some(traceback) = Traceback::read(&|n| lines.ahead(n)) else { return 1 };
+    let Some(traceback) = Traceback::read_in_log(&|n| lines.ahead(n)) else { return 1 };
     let mut finding = traceback.main.finding();
     finding.message = format!("internal error: {}", finding.message);
     sink.diagnostic(finding);

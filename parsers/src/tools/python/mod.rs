@@ -32,7 +32,7 @@ struct Python;
 impl Reader for Python {
     fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
         let line_at = |n| lines.ahead(n);
-        if let Some(traceback) = Traceback::read(&line_at) {
+        if let Some(traceback) = Traceback::read_in_log(&line_at) {
             let read = traceback.lines;
             let ignored = is_not_fatal(lines);
             for finding in traceback.findings {

@@ -25,16 +25,34 @@ pub(crate) struct Traceback {
     pub(crate) lines: usize,
 }
 
+/// What may come behind the message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// Nothing: the lines are the report of one failure.
+    Nothing,
+    /// Whatever the program and those that ran it print next.
+    Anything,
+}
+
 impl Traceback {
-    /// Reads the traceback whose header is line 0.
+    /// Reads the traceback whose header is line 0; the last line is the last of what belongs to it.
     pub(crate) fn read(line_at: LineAt<'_, '_>) -> Option<Self> {
+        Self::read_before(Behind::Nothing, line_at)
+    }
+
+    /// Reads the traceback whose header is line 0, among other output.
+    pub(crate) fn read_in_log(line_at: LineAt<'_, '_>) -> Option<Self> {
+        Self::read_before(Behind::Anything, line_at)
+    }
+
+    fn read_before(behind: Behind, line_at: LineAt<'_, '_>) -> Option<Self> {
         let prefix = Prefix::of_header(line_at(0)?, line_at(1))?;
         let mut at = 0;
         let mut main: Option<Raised> = None;
         let mut group = Vec::new();
         let mut findings = Vec::new();
         for _ in 0..CHAIN_MAX {
-            let mut block = Block::read(line_at, at + 1, &prefix);
+            let mut block = Block::read(line_at, at + 1, &prefix, behind);
             at = block.end;
             if let Some(cause) = main.take() {
                 findings.extend(Some(cause.finding()).filter(|finding| !finding.suggestions.is_empty()));
@@ -42,7 +60,7 @@ impl Traceback {
             }
             main = Some(block.raised);
             if prefix.is_group {
-                at = read_group(line_at, at, &mut group);
+                at = read_group(line_at, at, &mut group, behind);
             }
             match next_of_chain(line_at, at, &prefix) {
                 Some(header) => at = header,
@@ -97,7 +115,7 @@ struct Block {
 }
 
 impl Block {
-    fn read(line_at: LineAt<'_, '_>, start: usize, prefix: &Prefix) -> Self {
+    fn read(line_at: LineAt<'_, '_>, start: usize, prefix: &Prefix, behind: Behind) -> Self {
         let mut at = start;
         let mut frames: Vec<Frame> = Vec::new();
         let mut code: Vec<Code> = Vec::new();
@@ -148,6 +166,10 @@ impl Block {
         {
             trace.exception = Some(exception.name.to_owned());
             let more = message_lines(line_at, at + 1, prefix);
+            let certain = behind == Behind::Nothing
+                || goes_on(&exception, line_at, at + 1, prefix)
+                || next_of_chain(line_at, at + 1 + more, prefix).is_some();
+            let more = if certain { more } else { 0 };
             trace.message = exception.message.map(str::to_owned);
             if more > 0 {
                 let message = trace.message.get_or_insert_default();
@@ -223,6 +245,22 @@ pub(crate) fn add_local(frame: &mut Frame, name: &str, value: &str) {
     if frame.locals.len() < LOCALS_MAX && !frame.locals.iter().any(|(known, _)| known == name) {
         frame.locals.push((name.to_owned(), value.chars().take(VALUE_CHARS_MAX).collect()));
     }
+}
+
+/// Whether the message is more than one line, where anything may follow it: it breaks off, or what follows is not the
+/// start of a line of its own.
+fn goes_on(exception: &Exception<'_>, line_at: LineAt<'_, '_>, next: usize, prefix: &Prefix) -> bool {
+    let is_bare = prefix.text.trim().is_empty() && !prefix.is_group;
+    let text = |n: usize| line_at(n).and_then(|line| prefix.strip(line)).unwrap_or("");
+    let first = exception.message.unwrap_or("").trim_end();
+    let opens = first.is_empty() && text(next - 1).trim_end().ends_with(':');
+    let breaks_off = first.ends_with([':', ',', '(', '[', '{', '=', '\\']);
+    let hangs =
+        |line: &str| line.starts_with([' ', '\t', '-', '|', '^', '~', '?', ')', ']', '}']) || line.starts_with("* ");
+    let diff = text(next).starts_with("+ ") && text(next + 1).starts_with(['-', '?', '+', ' ']);
+    // `1 validation error for User`, then a field's name, then what is wrong with it.
+    let listed = text(next + 1).starts_with("  ") && !text(next).trim().is_empty();
+    !is_bare || opens || breaks_off || hangs(text(next)) || diff || listed || text(next).trim().is_empty()
 }
 
 /// How many lines go on with the message. Nothing marks its end, so it ends where something else clearly begins.
@@ -302,7 +340,7 @@ fn next_of_chain(line_at: LineAt<'_, '_>, mut at: usize, prefix: &Prefix) -> Opt
 }
 
 /// `+-+------ 1 ------` and the exceptions between such lines.
-fn read_group(line_at: LineAt<'_, '_>, mut at: usize, group: &mut Vec<Raised>) -> usize {
+fn read_group(line_at: LineAt<'_, '_>, mut at: usize, group: &mut Vec<Raised>, behind: Behind) -> usize {
     while let Some(line) = line_at(at) {
         let rule = line.trim_start_matches([' ', '|']);
         if !rule.starts_with("+-") || !rule.contains("----") {
@@ -316,15 +354,21 @@ fn read_group(line_at: LineAt<'_, '_>, mut at: usize, group: &mut Vec<Raised>) -
             continue;
         }
         let prefix = Prefix { text: text.replace('+', "|"), is_group: next.contains("Exception Group ") };
-        let block = if next.contains(HEADER) {
-            Block::read(line_at, at + 1, &prefix)
+        let mut block = if next.contains(HEADER) {
+            Block::read(line_at, at + 1, &prefix, behind)
         } else if next.trim_start_matches([' ', '|']).starts_with("+-") {
             continue;
         } else {
-            Block::read(line_at, at, &prefix)
+            Block::read(line_at, at, &prefix, behind)
         };
         // A line that is nobody's must not stop the walk where it stands.
         at = block.end.max(at + 1);
+        for _ in 0..CHAIN_MAX {
+            let Some(header) = next_of_chain(line_at, at, &prefix) else { break };
+            let cause = std::mem::replace(&mut block, Block::read(line_at, header + 1, &prefix, behind));
+            block.raised.trace.cause = Some(Box::new(cause.raised.trace));
+            at = block.end;
+        }
         if group.len() < GROUP_MAX && block.raised.trace.exception.is_some() {
             group.push(block.raised);
         }
