@@ -51,7 +51,8 @@ impl Reader for Crash {
     fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
         let line = lines.first().trim_end();
         let stack = line.trim_start();
-        if line.starts_with("#0  ") || stack.starts_with("#0 0x") || stack.starts_with("#00 pc ") {
+        let indented = ["#0 0x", "#0  0x", "#00 pc "].iter().any(|start| stack.starts_with(start));
+        if line.starts_with("#0  ") || indented {
             return self.backtrace(lines, sink);
         }
         if let Some((_, rest)) = line.split_once(" received signal SIG") {

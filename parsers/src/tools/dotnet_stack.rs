@@ -91,15 +91,16 @@ fn trace(head: &str, lines: Lines<'_>, at: usize) -> Option<(Trace, usize)> {
             if frames <= FRAMES_MAX {
                 chain[current].frames.push(frame);
             }
-        } else if text == "--- End of inner exception stack trace ---" {
+        } else if is_end(line) {
             current = current.saturating_sub(1);
         } else if let Some(rest) = text.strip_prefix("---> ").filter(|_| frames == 0) {
             push(rest, &mut chain)?;
             current = chain.len() - 1;
         } else if text.starts_with("--- End of stack trace from previous location") {
-        } else if frames == 0 && !text.is_empty() && read - at < HEAD_LINES_MAX && !line.starts_with("Unhandled") {
-            // The message goes on.
-            if let Some(message) = &mut chain[current].message {
+        } else if text.is_empty() && lines.ahead(read + 1).is_some_and(|next| frame(next).is_some() || is_end(next)) {
+        } else if frames == 0 && read - at < HEAD_LINES_MAX && !line.starts_with("Unhandled") {
+            // The message goes on, perhaps in paragraphs.
+            if let Some(message) = chain[current].message.as_mut().filter(|_| !text.is_empty()) {
                 message.push('\n');
                 message.push_str(text);
             }
@@ -116,6 +117,10 @@ fn trace(head: &str, lines: Lines<'_>, at: usize) -> Option<(Trace, usize)> {
     (frames > 0).then(|| cause.map(|trace| (trace, read)))?
 }
 
+fn is_end(line: &str) -> bool {
+    line.trim() == "--- End of inner exception stack trace ---"
+}
+
 /// `System.ArgumentException: message`
 fn exception(text: &str) -> Option<(&str, &str)> {
     let (name, message) = text.split_once(": ").unwrap_or((text.trim_end_matches(':'), ""));
@@ -127,16 +132,19 @@ fn exception(text: &str) -> Option<(&str, &str)> {
 /// `   at Account.Withdraw(Int32 amount) in /w/A.cs:line 4`, Mono's `  at Account.Withdraw (System.Int32 n) [0x00026] in /w/A.cs:6 `
 pub(super) fn frame(line: &str) -> Option<Frame> {
     let text = line.strip_prefix("  ")?.trim().strip_prefix("at ")?;
+    // Mono's way into native code.
+    let wrapped = text.strip_prefix("(wrapper ").and_then(|rest| rest.split_once(") "));
+    let text = wrapped.map_or(text, |(_, call)| call);
     let (call, place) = match text.rsplit_once(") in ") {
         Some((call, place)) => (call, Some(place)),
-        None => match text.split_once(") [0x") {
+        None => match text.split_once(") [0x").or_else(|| text.split_once(") <0x")) {
             Some((call, rest)) => (call, rest.split_once(" in ").map(|(_, place)| place)),
             None => (text.strip_suffix(')')?, None),
         },
     };
     let (function, arguments) = call.split_once('(')?;
     let function = function.trim_end();
-    let plain = |c: char| c.is_alphanumeric() || "._`<>[],|+$~".contains(c);
+    let plain = |c: char| c.is_alphanumeric() || "._`<>[],|+$~".contains(c) || wrapped.is_some() && c == ':';
     // `(File.java:3)` and `(a.js:3:9)` are others' frames.
     if !function.contains('.') || !function.chars().all(plain) || arguments.contains(':') || arguments.contains('/') {
         return None;
@@ -173,6 +181,17 @@ mod tests {
         assert_eq!((outer.frames.len(), inner.frames.len()), (2, 1));
         assert_eq!(inner.exception.as_deref(), Some("System.ArgumentException"));
         assert_eq!(inner.frames[0].line, Some(4));
+    }
+
+    #[test]
+    fn a_message_may_be_in_paragraphs_and_mono_may_name_addresses() {
+        let text = b"Unhandled exception. System.ArithmeticException: one\n\ntwo\n\n  at Q`1[T].Run (System.Int32[] a) \
+            <0x40b745f0 + 0x00122> in /w/A.cs:13\n\n  at (wrapper runtime-invoke) Q.run_void (object,intptr) <0xffffffff>\n";
+        let report = parse(&ToolOutput { text, ..ToolOutput::default() });
+        let [trace] = report.traces.as_slice() else { panic!("{report:?}") };
+        assert_eq!(trace.message.as_deref(), Some("one\ntwo"));
+        let functions: Vec<_> = trace.frames.iter().filter_map(|frame| frame.function.as_deref()).collect();
+        assert_eq!((functions, trace.frames[0].line), (vec!["Q`1[T].Run", "Q.run_void"], Some(13)));
     }
 
     #[test]

@@ -168,7 +168,7 @@ fn add(name: &str, kind: &str, what: &str, frames: Vec<crate::Frame>, related: &
         ..Diagnostic::default()
     });
     // The stack of a signal that ends a fuzzer is printed by whoever raised it.
-    if frames.is_empty() && kind == "deadly signal" {
+    if kind == "deadly signal" && frames.iter().all(|frame| frame.function.is_none()) {
         return;
     }
     sink.trace(Trace {

@@ -142,7 +142,12 @@ fn call(text: &str) -> Option<Frame> {
             Some((function, place)) if Place::colons(place).is_some_and(|place| place.column.is_some()) => {
                 (Some(function), place)
             }
-            Some(_) | None => (None, text.strip_prefix("async ").unwrap_or(text)),
+            // `at A.B () [0x00] in a.cs:3` is Mono's.
+            Some(_) | None => {
+                let place = text.strip_prefix("async ").unwrap_or(text);
+                let others = Place::colons(place).is_some_and(|at| at.column.is_none() && at.file.contains(' '));
+                (None, if others { return None } else { place })
+            }
         },
     };
     let place = Place::colons(place).map(|place| (place.file, place.line, place.column));
