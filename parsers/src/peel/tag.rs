@@ -29,20 +29,27 @@ impl Tags {
         let tag = &line[..length];
         let rest = &text[skip + line.len()..];
         let near = rest.split(|b| *b == b'\n').skip(1).take(LOOK_LINES);
-        let (mut others, mut same) = (0, 0);
+        let (mut others, mut same, mut named) = (0, 0, 0);
         for other in near.filter(|other| !other.is_empty()) {
             others += 1;
-            same += u32::from(other.get(skip..).is_some_and(|other| begins(other, tag).is_some()));
+            let other = other.get(skip..).unwrap_or(&[]);
+            same += u32::from(begins(other, tag).is_some());
+            named += u32::from(other.starts_with(b"[") && (bracket(other, 0) > 0 || other.ends_with(b"]")));
         }
         // Of a short text all lines must have it; a single one must show that the tool's own words follow.
         let alone = || tells(&line[length..]);
         let believed = match kind {
-            Kind::Sure => same >= 2 || same > 0 && same == others || others == 0 && alone(),
+            Kind::Sure => {
+                let all_named = tag.starts_with(b"[") && named >= 3 && named == others;
+                same >= 2 || same > 0 && same == others || all_named || others == 0 && alone()
+            }
             Kind::Weak => same >= 3 && same == others,
         };
         // Who takes turns with one that is known, or whose own line tells enough.
-        let task = kind == Kind::Sure && is_task_tag(tag);
-        let believed = believed || task && (self.known.iter().any(|known| is_task_tag(known)) || alone());
+        let is_task = kind == Kind::Sure && is_task_tag(tag);
+        let is_name = kind == Kind::Sure && tag.starts_with(b"[");
+        let is_alike = |known: &Vec<u8>| is_task && is_task_tag(known) || is_name && known.starts_with(b"[");
+        let believed = believed || self.known.iter().any(is_alike) || is_task && alone();
         if !believed {
             self.tries += 1;
             return 0;
