@@ -1,6 +1,6 @@
 //! mocha: the totals every text reporter ends with, marks of the spec reporter, and the numbered failures.
 
-use super::{Kind, Reader, Tool, v8_stack};
+use super::{Kind, Reader, Tool, rule_tester, v8_stack};
 use crate::sink::{Evidence, Sink};
 use crate::window::Lines;
 use crate::{PrintedCounts, TestCase, TestStatus};
@@ -18,6 +18,7 @@ const WAITING_MAX: usize = 50_000;
 const BLOCK_LINES_MAX: usize = 200;
 const DEPTH_MAX: usize = 64;
 const SEARCHES_MAX: u32 = 8;
+const TITLE_LINES_MAX: usize = 200;
 
 #[derive(Default)]
 struct Mocha {
@@ -31,6 +32,20 @@ struct Mocha {
     failures: Vec<(u32, TestCase)>,
     /// Below the totals: what failed, by number.
     failing: bool,
+    /// Some test stood below its suites, not beside them.
+    in_tree: bool,
+    /// The last line is the title of a test that may go on in the next one.
+    title: Option<Title>,
+}
+
+/// Where the title of the last test is kept.
+#[derive(Clone, Copy)]
+struct Title {
+    failed: bool,
+    indent: usize,
+    lines: usize,
+    /// Empty lines since: part of the title if it goes on behind them.
+    blank: usize,
 }
 
 impl Reader for Mocha {
@@ -41,6 +56,12 @@ impl Reader for Mocha {
         }
         if self.failing {
             return self.failure(lines, sink);
+        }
+        if let Some(title) = self.title {
+            let read = self.go_on(title, lines);
+            if read > 0 {
+                return read;
+            }
         }
         let Some(mark) = Mark::parse(line) else {
             return if self.open { self.suite(lines) } else { 0 };
@@ -56,20 +77,26 @@ impl Reader for Mocha {
             return 1;
         }
         self.suites.retain(|(depth, _)| *depth < mark.indent);
-        let (title, duration_ms) = timed(mark.title);
+        let (whole, read) = listed(&mark, lines);
+        let (title, duration_ms) = timed(&whole);
         let suites: Vec<&str> = self.suites.iter().map(|(_, title)| title.as_str()).collect();
+        self.in_tree |= !suites.is_empty();
+        let is_code = suites.len() > 1 && suites.last().is_some_and(|suite| rule_tester::is_suite(suite));
         let mut case = TestCase { id: id(&suites, title), duration_ms, ..TestCase::default() };
+        let failed = matches!(mark.kind, MarkKind::Failed(_));
+        self.title =
+            (is_code && duration_ms.is_none()).then_some(Title { failed, indent: mark.indent, lines: 1, blank: 0 });
         match mark.kind {
             MarkKind::Passed => case.status = TestStatus::Passed,
             MarkKind::Pending => case.status = TestStatus::Skipped,
             MarkKind::Failed(number) => {
                 case.status = TestStatus::Failed;
                 self.failures.push((number, case));
-                return 1;
+                return read;
             }
         }
         self.tests.push(case);
-        1
+        read
     }
 
     fn is_open(&self) -> bool {
@@ -77,6 +104,7 @@ impl Reader for Mocha {
     }
 
     fn finish(&mut self, sink: &mut Sink) {
+        self.name();
         let failures = std::mem::take(&mut self.failures).into_iter().map(|(_, test)| test);
         for test in std::mem::take(&mut self.tests).into_iter().chain(failures) {
             sink.test(test);
@@ -98,12 +126,64 @@ impl Mocha {
         (1..=Lines::AHEAD_MAX).map_while(|n| lines.ahead(n)).any(|line| count(line, " passing (").is_some())
     }
 
+    /// Code for a title goes on in every line that is neither a test's beside it nor the next suite's.
+    fn go_on(&mut self, title: Title, lines: Lines<'_>) -> usize {
+        let line = lines.first();
+        let (text, indent) = (line.trim(), indent(line));
+        let Some(id) = (match title.failed {
+            true => self.failures.last_mut().map(|(_, test)| test),
+            false => self.tests.last_mut(),
+        }) else {
+            return 0;
+        };
+        if text.is_empty() {
+            self.title = Some(Title { blank: title.blank + 1, ..title });
+            return 0;
+        }
+        let is_test = indent == title.indent && Mark::parse(line).is_some();
+        let is_suite = indent + 2 == title.indent && rule_tester::is_suite(text);
+        // `invalid` beside a suite `valid` is of the same rule, whatever stands between.
+        let is_rule = || {
+            let next = lines.ahead(1).unwrap_or("");
+            let deeper = self::indent(next) == indent + 2;
+            let sibling = next.trim() == "invalid"
+                && self.suites.last().is_some_and(|(at, suite)| suite == "valid" && *at == self::indent(next));
+            let begins = title.blank > 0 || rule_tester::is_suite(next.trim());
+            indent + 2 < title.indent && deeper && begins && !sibling
+        };
+        let lines_so_far = title.lines + title.blank;
+        if is_test || is_suite || indent > 0 && is_rule() || lines_so_far >= TITLE_LINES_MAX {
+            self.title = None;
+            return 0;
+        }
+        let (more, duration_ms) = timed(line);
+        id.id.extend(std::iter::repeat_n('\n', title.blank + 1));
+        id.id.push_str(more);
+        id.duration_ms = duration_ms;
+        self.title = duration_ms.is_none().then_some(Title { lines: lines_so_far + 1, blank: 0, ..title });
+        1
+    }
+
+    /// The list reporter's titles, which hold the suites too, where it is known how these end.
+    fn name(&mut self) {
+        let failures = self.failures.iter_mut().map(|(_, test)| test);
+        let mut tests: Vec<&mut TestCase> = self.tests.iter_mut().chain(failures).collect();
+        if !self.in_tree {
+            rule_tester::name(&mut tests);
+        }
+    }
+
     /// A suite's title: what is below stands one step further in.
     fn suite(&mut self, lines: Lines<'_>) -> usize {
         let line = lines.first();
         let indent = indent(line);
         let inside = lines.ahead(1).filter(|next| self::indent(next) == indent + 2);
-        if indent < 2 || !indent.is_multiple_of(2) || inside.is_none() || self.suites.len() >= DEPTH_MAX {
+        if line.trim().is_empty()
+            || indent < 2
+            || !indent.is_multiple_of(2)
+            || inside.is_none()
+            || self.suites.len() >= DEPTH_MAX
+        {
             return 0;
         }
         self.suites.retain(|(depth, _)| *depth < indent);
@@ -133,6 +213,8 @@ impl Mocha {
         }
         sink.printed(&counts);
         self.open = false;
+        self.title = None;
+        self.name();
         for test in self.tests.drain(..) {
             sink.test(test);
         }
@@ -142,20 +224,13 @@ impl Mocha {
     /// `  1) calc`, then `       adds:`, the error and its frames.
     fn failure(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
         let Some((number, suite)) = numbered(lines.first()) else { return 0 };
-        self.failures.retain(|(known, _)| *known != number);
-        let mut path = vec![suite.trim_end_matches(':')];
-        let mut read = 1;
-        let mut titled = suite.ends_with(':');
-        while !titled
-            && read < BLOCK_LINES_MAX
-            && let Some(line) = lines.ahead(read)
-        {
-            titled = line.ends_with(':');
-            path.push(line.trim().trim_end_matches(':'));
-            read += 1;
-        }
-        let (title, suites) = path.split_last().expect("the first title is always there");
-        let mut case = TestCase { id: id(suites, title), status: TestStatus::Failed, ..TestCase::default() };
+        let known = self.failures.iter().position(|(known, _)| *known == number);
+        let known = known.map(|at| self.failures.remove(at).1.id);
+        let (path, mut read) = titles(suite, known.as_deref(), lines);
+        let named = known.filter(|known| known.contains('\n') && known.contains(" > "));
+        let of_path = || path.split_last().map(|(title, suites)| id(suites, title)).unwrap_or_default();
+        let id = named.unwrap_or_else(of_path);
+        let mut case = TestCase { id, status: TestStatus::Failed, ..TestCase::default() };
         let mut message = Vec::new();
         while read < BLOCK_LINES_MAX
             && let Some(line) = lines.ahead(read).filter(|line| numbered(line).is_none())
@@ -176,8 +251,68 @@ impl Mocha {
 }
 
 /// mocha's own full titles join suites with blanks.
-fn id(suites: &[&str], title: &str) -> String {
+fn id<S: AsRef<str>>(suites: &[S], title: &str) -> String {
+    let suites: Vec<&str> = suites.iter().map(AsRef::as_ref).collect();
     if suites.is_empty() { title.to_owned() } else { format!("{} > {title}", suites.join(" ")) }
+}
+
+/// Suites and test of a failure, one below the other, and how many lines that takes. Each stands two columns further in
+/// than the one above; any other line belongs to the title before it.
+fn titles(first: &str, known: Option<&str>, lines: Lines<'_>) -> (Vec<String>, usize) {
+    let mut path = vec![first.to_owned()];
+    let mut read = 1;
+    let letters = |text: &str| text.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'>').count();
+    // What is known of the title tells where it ends, but for a colon.
+    let wanted = known.filter(|known| known.contains('\n')).map(|known| letters(known) + 1);
+    let mut seen = letters(first);
+    let mut last = first;
+    while read < BLOCK_LINES_MAX {
+        let next = lines.ahead(read).unwrap_or("");
+        let below = next.trim().is_empty() || matches!(indent(next), 5 | 6);
+        if last.ends_with(':') && wanted.map_or(below, |wanted| seen >= wanted) {
+            break;
+        }
+        let Some(line) = lines.ahead(read) else { break };
+        let inside = 5 + 2 * path.len();
+        match path.last_mut() {
+            Some(title) if indent(line) != inside => {
+                title.push('\n');
+                title.push_str(line);
+            }
+            _ => path.push(line.trim_start().to_owned()),
+        }
+        seen += letters(line);
+        last = line;
+        read += 1;
+    }
+    if let Some(title) = path.last_mut()
+        && title.ends_with(':')
+    {
+        title.pop();
+    }
+    (path, read)
+}
+
+/// The list reporter prints a title twice, before and behind the mark, and the time of a passed test last: of a title with
+/// more lines than one, all but the last stand above the mark too.
+fn listed(mark: &Mark<'_>, lines: Lines<'_>) -> (String, usize) {
+    let alone = || (mark.title.to_owned(), 1);
+    let passed = matches!(mark.kind, MarkKind::Passed);
+    let above = |line: &str| line.strip_prefix("    ").is_some_and(|line| line == mark.title);
+    if mark.indent != 2 || passed && timed(mark.title).1.is_some() {
+        return alone();
+    }
+    let mut own = (1..=Lines::BACK_MAX).map_while(|n| lines.back(n).filter(|line| Mark::parse(line).is_none()));
+    let Some(more) = own.position(above).map(|at| at + 1) else { return alone() };
+    let mut whole = mark.title.to_owned();
+    for n in 1..=more {
+        let Some(line) = lines.ahead(n).filter(|line| n == more || lines.back(more - n) == Some(line)) else {
+            return alone();
+        };
+        whole.push('\n');
+        whole.push_str(line);
+    }
+    if passed && timed(&whole).1.is_none() { alone() } else { (whole, more + 1) }
 }
 
 fn indent(line: &str) -> usize {

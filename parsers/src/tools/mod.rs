@@ -134,6 +134,7 @@ mod rspec;
 mod rubocop;
 mod ruby;
 mod ruff;
+mod rule_tester;
 mod rust_panic;
 mod rustc;
 mod rustc_json;

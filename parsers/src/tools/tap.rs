@@ -1,6 +1,6 @@
 //! The Test Anything Protocol, versions 12 to 14: plans, subtests, YAML blocks, Perl's failure comments, `Bail out!`.
 
-use super::{Kind, Reader, Tool};
+use super::{Kind, Reader, Tool, rule_tester};
 use crate::sink::{Evidence, Sink};
 use crate::window::Lines;
 use crate::{Diagnostic, PrintedCounts, Severity, TestCase, TestStatus};
@@ -15,6 +15,9 @@ pub(super) const TOOL: Tool = Tool {
 
 const DEPTH_MAX: usize = 32;
 const YAML_LINES_MAX: usize = 400;
+const WAITING_MAX: usize = 20_000;
+const TITLE_LINES_MAX: usize = 200;
+const THROWN_MAX: usize = 8;
 
 #[derive(Default)]
 struct Tap {
@@ -27,6 +30,12 @@ struct Tap {
     printed: PrintedCounts,
     /// The last failing test waits for the comments that tell its place.
     waiting: Option<TestCase>,
+    /// Groups in braces that are open: their own line comes first.
+    groups: Vec<Group>,
+    /// As long as every title is `RuleTester`'s, and until the run is over.
+    rules: Vec<TestCase>,
+    /// Some title was not.
+    has_other_titles: bool,
 }
 
 #[derive(Default)]
@@ -36,11 +45,23 @@ struct Level {
     name: Option<String>,
 }
 
+/// `not ok 1 - name # time=1ms {`, up to its `}`.
+struct Group {
+    indent: usize,
+    test: TestCase,
+    /// It holds tests, whose sum it is.
+    is_sum: bool,
+    /// Of the same status as its own.
+    agrees: bool,
+}
+
 /// `ok 1 - description # SKIP reason`
+#[derive(Clone, Copy)]
 struct Point<'a> {
     passed: bool,
     description: &'a str,
     directive: Option<(&'a str, &'a str)>,
+    opens: bool,
 }
 
 impl Reader for Tap {
@@ -78,6 +99,10 @@ impl Reader for Tap {
             self.start(sink);
             return self.point(&point, depth, indent, lines, sink);
         }
+        if text == "}" && self.groups.iter().any(|group| group.indent == indent) {
+            self.close_groups(indent, sink);
+            return 1;
+        }
         if self.open { self.comment(text, depth) } else { 0 }
     }
 
@@ -102,10 +127,13 @@ impl Tap {
         if !self.open {
             return;
         }
-        sink_waiting(&mut self.waiting, sink);
-        for level in self.levels.drain(..) {
-            level.tests.into_iter().for_each(|test| sink.test(test));
+        self.sink_waiting(sink);
+        self.close_groups(0, sink);
+        for test in std::mem::take(&mut self.levels).into_iter().flat_map(|level| level.tests) {
+            self.add_top(test, sink);
         }
+        rule_tester::name(&mut self.rules.iter_mut().collect::<Vec<_>>());
+        self.rules.drain(..).for_each(|test| sink.test(test));
         // Without a plan, or short of it, nothing says that the run came to its end.
         match self.plan {
             Some(0) => {
@@ -125,11 +153,23 @@ impl Tap {
     }
 
     fn point(&mut self, point: &Point<'_>, depth: usize, indent: usize, lines: Lines<'_>, sink: &mut Sink) -> usize {
-        sink_waiting(&mut self.waiting, sink);
+        self.sink_waiting(sink);
         if depth == 0 {
             self.top_level_seen += 1;
         }
         let (yaml, block) = Yaml::read(lines, indent);
+        let opens = point.opens && opens_group(indent, lines);
+        let whole;
+        let point = match point.opens && !opens && point.directive.is_none() {
+            true => {
+                whole = format!("{} {{", point.description);
+                &Point { description: &whole, ..*point }
+            }
+            false => point,
+        };
+        let code = depth == 0 && block == 1 && !self.has_other_titles && rule_tester::fits(point.description);
+        let title_lines = if code { title_lines(point.passed, lines) } else { 1 };
+        let block = block.max(title_lines);
         let children = if self.levels.len() > depth + 1 { self.levels.drain(depth + 1..).next() } else { None };
         let is_suite = yaml.kind.as_deref() == Some("suite");
         if let Some(children) = children.filter(|children| !children.tests.is_empty()) {
@@ -145,18 +185,30 @@ impl Tap {
         } else if is_suite && point.passed {
             return block;
         }
+        let more = (1..title_lines).filter_map(|n| lines.ahead(n));
         let mut test = TestCase {
-            id: point.description.to_owned(),
+            id: more.fold(point.description.to_owned(), |id, line| id + "\n" + line),
             status: status(point),
             duration_ms: yaml.duration_ms,
             ..TestCase::default()
         };
+        if opens {
+            self.close_groups(indent, sink);
+            let inside = self.groups.last().map(|group| group.test.id.as_str());
+            if let Some(id) = inside.map(|outer| format!("{outer} > {}", test.id)) {
+                test.id = id;
+            }
+            if self.groups.len() < DEPTH_MAX {
+                self.groups.push(Group { indent, test, is_sum: false, agrees: false });
+            }
+            return block;
+        }
         match test.status {
             TestStatus::Failed => {
                 (test.file, test.line) = (yaml.file, yaml.line);
                 (test.message, test.expected, test.actual) = (yaml.message, yaml.expected, yaml.actual);
                 // Comments below a failing test tell more of it.
-                if depth == 0 && block == 1 {
+                if depth == 0 && block == title_lines {
                     self.waiting = Some(test);
                     return block;
                 }
@@ -166,19 +218,73 @@ impl Tap {
             }
             _ => {}
         }
+        if !self.groups.is_empty() {
+            self.close_groups(indent, sink);
+        }
+        if let Some(group) = self.groups.last() {
+            test.id = format!("{} > {}", group.test.id, test.id);
+            self.add_grouped(test, sink);
+            return block;
+        }
         self.add(test, depth, sink);
         block
     }
 
+    /// The outermost group may be a file, whose name is no part of an id.
+    fn add_grouped(&mut self, mut test: TestCase, sink: &mut Sink) {
+        for group in &mut self.groups {
+            group.is_sum = true;
+            group.agrees |= group.test.status == test.status;
+        }
+        let first = self.groups.first().map(|group| group.test.id.as_str()).filter(|name| is_file(name));
+        if let Some(name) = first
+            && let Some(rest) = test.id.strip_prefix(name).and_then(|rest| rest.strip_prefix(" > "))
+        {
+            test.file.get_or_insert_with(|| name.to_owned());
+            test.id = rest.to_owned();
+        }
+        sink.test(test);
+    }
+
+    /// Closes the groups that stand at `indent` or further in. One without tests is a test, and one that failed though
+    /// none of its tests did has failed itself.
+    fn close_groups(&mut self, indent: usize, sink: &mut Sink) {
+        while let Some(group) = self.groups.pop_if(|group| group.indent >= indent) {
+            if !group.is_sum || group.test.status == TestStatus::Failed && !group.agrees {
+                self.add_grouped(group.test, sink);
+            }
+        }
+    }
+
     fn add(&mut self, test: TestCase, depth: usize, sink: &mut Sink) {
         if depth == 0 {
-            sink.test(test);
+            self.add_top(test, sink);
             return;
         }
         if self.levels.len() <= depth {
             self.levels.resize_with(depth + 1, Level::default);
         }
         self.levels[depth].tests.push(test);
+    }
+
+    fn add_top(&mut self, test: TestCase, sink: &mut Sink) {
+        self.has_other_titles |= self.rules.len() >= WAITING_MAX || !rule_tester::fits(&test.id);
+        if !self.has_other_titles {
+            self.rules.push(test);
+            return;
+        }
+        for mut test in self.rules.drain(..) {
+            // What stood below the title was not part of it after all.
+            test.id.truncate(test.id.find('\n').unwrap_or(test.id.len()));
+            sink.test(test);
+        }
+        sink.test(test);
+    }
+
+    fn sink_waiting(&mut self, sink: &mut Sink) {
+        if let Some(test) = self.waiting.take() {
+            self.add_top(test, sink);
+        }
     }
 
     fn comment(&mut self, text: &str, depth: usize) -> usize {
@@ -212,10 +318,22 @@ impl Tap {
     }
 }
 
-fn sink_waiting(waiting: &mut Option<TestCase>, sink: &mut Sink) {
-    if let Some(test) = waiting.take() {
-        sink.test(test);
+/// How many lines a title of `RuleTester` takes, which is code: all up to the next point, or up to a failure's message. That
+/// is known by the stack below it, which begins with the same words.
+fn title_lines(passed: bool, lines: Lines<'_>) -> usize {
+    let ends = |line: &str| point(line).is_some() || plan(line).is_some() || line.starts_with("# ");
+    let Some(below) = (1..TITLE_LINES_MAX).find(|n| lines.ahead(*n).is_some_and(ends)) else { return 1 };
+    if passed {
+        return (1..below).rev().find(|n| lines.ahead(*n).is_some_and(|line| !line.is_empty())).map_or(1, |n| n + 1);
     }
+    let inside = |n: usize| lines.ahead(n).and_then(|line| line.strip_prefix("  "));
+    let thrown = |n: usize| {
+        let (name, message) = inside(n)?.split_once(": ")?;
+        let is_error = name.ends_with("Error") || name.ends_with(']') && name.contains("Error [");
+        is_error.then_some(message)
+    };
+    let said = |message: &str| (1..below).find(|n| inside(*n) == Some(message));
+    (1..below).filter_map(thrown).take(THROWN_MAX).find_map(said).unwrap_or(1)
 }
 
 /// `Failed test 'x'`, `at t/a.t line 5.`, `got: '1'`, `expected: '2'`
@@ -248,6 +366,18 @@ fn plan(text: &str) -> Option<u64> {
     (after.is_empty() || after.starts_with('#')).then(|| rest[..digits].parse().ok())?
 }
 
+/// Whether the next line is inside the braces that a test's line ends with.
+fn opens_group(indent: usize, lines: Lines<'_>) -> bool {
+    lines.ahead(1).is_some_and(|line| {
+        let text = line.trim_start_matches(' ');
+        line.len() - text.len() > indent && (plan(text).is_some() || point(text).is_some() || text.starts_with("# "))
+    })
+}
+
+fn is_file(name: &str) -> bool {
+    !name.contains(' ') && name.rsplit('/').next().is_some_and(|last| last.contains('.'))
+}
+
 /// Whether one of the next lines is a test: `1..4` alone could be anything.
 fn next_is_tap(lines: Lines<'_>) -> bool {
     (1..=20).filter_map(|n| lines.ahead(n)).any(|line| point(line.trim_start()).is_some())
@@ -266,7 +396,9 @@ fn point(text: &str) -> Option<Point<'_>> {
         return None;
     }
     let after = after.trim();
-    let after = after.strip_prefix("- ").unwrap_or(after).trim_end_matches(" {");
+    let after = after.strip_prefix("- ").unwrap_or(after);
+    let opens = after.ends_with(" {");
+    let after = after.trim_end_matches(" {");
     let (description, directive) = match after.rsplit_once('#') {
         Some((description, directive)) if !description.ends_with('\\') => {
             let directive = directive.trim();
@@ -282,7 +414,7 @@ fn point(text: &str) -> Option<Point<'_>> {
         }
         Some(_) | None => (after, None),
     };
-    Some(Point { passed, description, directive })
+    Some(Point { passed, description, directive, opens })
 }
 
 fn status(point: &Point<'_>) -> TestStatus {
@@ -352,4 +484,42 @@ impl Yaml {
 
 fn unquoted(text: &str) -> &str {
     ['\'', '"'].into_iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Report, ToolOutput, parse};
+
+    fn read(text: &str) -> Report {
+        parse(&ToolOutput { text: text.as_bytes(), ..ToolOutput::default() })
+    }
+
+    fn ids(report: &Report) -> Vec<&str> {
+        report.tests.iter().map(|test| test.id.as_str()).collect()
+    }
+
+    #[test]
+    fn a_group_in_braces_comes_before_its_tests() {
+        let report = read(concat!(
+            "TAP version 13\n1..1\nnot ok 1 - a.test.js # time=2.46ms {\n    1..2\n    not ok 1 - good # time=1.8ms {\n",
+            "        1..2\n        ok 1 - one # time=0.5ms\n        not ok 2 - two\n    }\n    ok 2 - alone # time=0.05ms\n}\n",
+        ));
+        assert_eq!(ids(&report), ["good > one", "good > two", "alone"]);
+        assert_eq!((report.summary.passed, report.summary.failed), (2, 1));
+        assert_eq!(report.tests[0].file.as_deref(), Some("a.test.js"));
+    }
+
+    #[test]
+    fn a_group_that_failed_by_itself_is_told() {
+        let report = read("TAP version 13\nnot ok 1 - a.js {\n    ok 1 - one\n    1..1\n}\n1..1\n");
+        assert_eq!((report.summary.passed, report.summary.failed), (1, 1));
+    }
+
+    #[test]
+    fn code_for_a_title_has_many_lines_in_a_run_of_rules_only() {
+        let rules = "ok 1 no-x valid if (a) {\n  b\n}\nok 2 no-x invalid c\n1..2\n";
+        assert_eq!(ids(&read(rules)), ["no-x valid > if (a) {\n  b\n}", "no-x invalid > c"]);
+        let others = "ok 1 email valid address\nhello\nok 2 it works\n1..2\n";
+        assert_eq!(ids(&read(others)), ["email valid address", "it works"]);
+    }
 }
