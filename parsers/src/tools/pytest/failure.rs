@@ -24,7 +24,7 @@ impl Failure {
             Some((worker, rest)) if worker.starts_with("[gw") => rest,
             _ => body,
         };
-        if let Some(at) = body.iter().position(|line| line.starts_with("Traceback (most recent call last):"))
+        if let Some(at) = body.iter().position(|line| is_native(line))
             && let Some(native) = Traceback::read(&|n| body.get(at + n).map(String::as_str))
         {
             return Self::native(native.main);
@@ -38,7 +38,7 @@ impl Failure {
 
     /// `/src/test_a.py:36: AssertionError: assert 7 == 8` of `--tb=line`.
     pub(super) fn one_line(line: &str) -> Self {
-        let found = line.match_indices(':').find_map(|(at, _)| {
+        let found = line.match_indices(':').filter(|_| !line.starts_with(' ')).find_map(|(at, _)| {
             let (row, message) = line[at + 1..].split_once(": ")?;
             Some((line[..at].to_owned(), row.parse::<u32>().ok()?, message))
         });
@@ -297,10 +297,19 @@ impl Reading {
         let frames = raised.as_ref().map_or(&[][..], |raised| &raised.trace.frames);
         let frame = frames.iter().find(|frame| is_own(frame) || !is_absolute(frame)).or(frames.first());
         let of_frame = frame.map(|frame| (frame.file.clone(), frame.line));
-        let (file, line) = fixture.map(|(file, line)| (Some(file), Some(line))).or(of_frame).unwrap_or_default();
+        // Frames of a syntax error are the importer's.
+        let syntax = raised.as_ref().and_then(|raised| raised.syntax.as_ref()).map(SyntaxError::place);
+        let known = fixture.or(syntax.map(|(file, line)| (file.to_owned(), line)));
+        let (file, line) = known.map(|(file, line)| (Some(file), Some(line))).or(of_frame).unwrap_or_default();
         let (actual, expected) = compared(&message).unzip();
         Failure { message, file, line, expected, actual, raised }
     }
+}
+
+/// What Python's own printer wrote: `--tb=native`, and exception groups in any style.
+fn is_native(line: &str) -> bool {
+    line.starts_with("Traceback (most recent call last):")
+        || line.trim_start().starts_with("+ Exception Group Traceback (most recent call last):")
 }
 
 fn is_absolute(frame: &Frame) -> bool {
@@ -360,5 +369,24 @@ fn arguments(line: &str, found: &mut Vec<(String, String)>) {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_syntax_error_is_where_it_is_and_not_where_it_was_met() {
+        let body = [
+            "/usr/lib/python3.11/ast.py:50: in parse",
+            "    return compile(source, filename, mode, flags,",
+            "E     File \"/src/test_a.py\", line 1",
+            "E       def test_a(:",
+            "E                  ^",
+            "E   SyntaxError: invalid syntax",
+        ];
+        let failure = Failure::read(&body.map(str::to_owned));
+        assert_eq!((failure.file.as_deref(), failure.line), (Some("/src/test_a.py"), Some(1)));
     }
 }

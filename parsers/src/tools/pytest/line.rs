@@ -128,7 +128,10 @@ pub(super) fn result(line: &str) -> Option<(&str, TestStatus)> {
         };
         return is_id(id).then_some((id.trim_end(), status));
     }
-    let bare = without_percent(line);
+    if line.starts_with("        ") {
+        return shown_with_setup(line);
+    }
+    let bare = without_progress(line);
     let may_be_word = |at: usize| bare.as_bytes().get(at + 1).is_some_and(|b| b"PFESX".contains(b));
     if !memchr::memchr_iter(b' ', bare.as_bytes()).any(may_be_word) {
         return None;
@@ -155,7 +158,7 @@ pub(super) fn started(line: &str) -> Option<&str> {
 
 /// `PASSED   [ 50%]`, maybe behind the test's own last words.
 pub(super) fn late_result(line: &str) -> Option<TestStatus> {
-    let bare = without_percent(line.trim_end());
+    let bare = without_progress(line.trim_end());
     let word = bare.split(" (").next().unwrap_or(bare);
     WORDS
         .iter()
@@ -163,11 +166,45 @@ pub(super) fn late_result(line: &str) -> Option<TestStatus> {
         .map(|(_, s)| *s)
 }
 
-fn without_percent(line: &str) -> &str {
-    match line.strip_suffix("%]").and_then(|rest| rest.rsplit_once('[')) {
-        Some((before, percent)) if percent.trim().bytes().all(|b| b.is_ascii_digit()) => before.trim_end(),
-        _ => line,
+/// Without `[ 50%]`, `[ 3/49]` or `454.5us`, whichever `console_output_style` asks for.
+fn without_progress(line: &str) -> &str {
+    let is_count = |c: char| c.is_ascii_digit() || matches!(c, '/' | '%' | ' ');
+    match line.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')) {
+        Some((before, done)) if !done.is_empty() && done.ends_with(|c: char| c == '%' || c.is_ascii_digit()) => {
+            let whole = done.contains(['%', '/']) && done.chars().all(is_count);
+            if whole { before.trim_end() } else { line }
+        }
+        _ => without_time(line).unwrap_or(line),
     }
+}
+
+fn without_time(line: &str) -> Option<&str> {
+    let (before, time) = line.strip_suffix('s')?.rsplit_once(' ')?;
+    let digits = time.strip_suffix(['u', 'm', 'n']).unwrap_or(time);
+    let is_time = digits.starts_with(|c: char| c.is_ascii_digit()) && digits.parse::<f64>().is_ok();
+    is_time.then_some(before.trim_end())
+}
+
+/// Whether a line of letters is the last one.
+pub(super) fn is_last(line: &str) -> bool {
+    let done = line.trim_end().strip_suffix(']').and_then(|line| line.rsplit_once('[')).map_or("", |(_, done)| done);
+    done == "100%" || done.split_once('/').is_some_and(|(done, all)| done.trim() == all)
+}
+
+/// `--setup-show`: `        path::test (fixtures used: a, b) .`
+fn shown_with_setup(line: &str) -> Option<(&str, TestStatus)> {
+    let (head, mark) = line.strip_prefix("        ")?.trim_end().rsplit_once(' ')?;
+    let status = match mark {
+        "." => TestStatus::Passed,
+        "F" => TestStatus::Failed,
+        "s" => TestStatus::Skipped,
+        "x" => TestStatus::Xfailed,
+        "X" => TestStatus::Xpassed,
+        word => status(word)?,
+    };
+    let id = head.split_once(" (fixtures used: ").filter(|_| head.ends_with(')')).map_or(head, |(id, _)| id);
+    let name = id.split('[').next().unwrap_or(id);
+    (name.contains("::") && !name.contains(' ') && is_id(id)).then_some((id, status))
 }
 
 fn cut_reason(id: &str) -> &str {
@@ -188,11 +225,27 @@ fn is_id(id: &str) -> bool {
 /// The letters of `tests/test_a.py ..F.   [ 50%]` or `..F.   [ 50%]`.
 pub(super) fn progress(line: &str) -> Option<&str> {
     let line = line.trim_end();
-    let bare = without_percent(line);
+    let bare = without_progress(line);
     let (path, letters) = bare.rsplit_once(' ').unwrap_or(("", bare));
     let is_letters = !letters.is_empty() && letters.bytes().all(|b| b".FEsxXRpuU,-".contains(&b));
     let is_path = path.trim_end().contains(['.', '/']) && !path.trim_end().contains(' ');
     (is_letters && (is_path || (path.is_empty() && bare.len() < line.len()))).then_some(letters)
+}
+
+/// Adds the tests that these letters stand for.
+pub(super) fn count(letters: &str, counts: &mut PrintedCounts) {
+    for letter in letters.bytes() {
+        let count = match letter {
+            b'.' => &mut counts.passed,
+            b'F' => &mut counts.failed,
+            b'E' => &mut counts.errors,
+            b's' => &mut counts.skipped,
+            b'x' => &mut counts.xfailed,
+            b'X' => &mut counts.xpassed,
+            _ => continue,
+        };
+        *count = Some(count.unwrap_or(0) + 1);
+    }
 }
 
 /// What pytest says before the first test, and workers while they run.
@@ -219,6 +272,16 @@ pub(super) fn is_preamble(line: &str) -> bool {
         "run-last-failure: ",
     ];
     STARTS.iter().any(|start| line.starts_with(start)) || line.starts_with("[gw") || line.contains(" workers [")
+}
+
+/// `ERROR    app:app.py:12 no such user`, under a rule that says `live log`: what a program logs while its tests run.
+pub(super) fn is_live_log(line: &str) -> bool {
+    const LEVELS: &[&str] = &["DEBUG ", "INFO ", "WARNING ", "ERROR ", "CRITICAL "];
+    let Some(rest) = LEVELS.iter().find_map(|level| line.strip_prefix(level)) else { return false };
+    let Some(place) = rest.trim_start().split(' ').next() else { return false };
+    let mut parts = place.rsplitn(3, ':');
+    let row = parts.next().is_some_and(|row| !row.is_empty() && row.bytes().all(|b| b.is_ascii_digit()));
+    row && parts.next().is_some_and(|file| file.contains('.')) && parts.next().is_some()
 }
 
 /// `FAILED path::test - message` in the short summary.
@@ -278,6 +341,20 @@ mod tests {
         assert_eq!(result("[gw1] [  6%] FAILED t.py::T::test[a b-x - y] "), Some((odd, TestStatus::Failed)));
         assert_eq!(summary("FAILED t.py::T::test[a b-x - y] - E: m").unwrap(), (odd, TestStatus::Failed, Some("E: m")));
         assert_eq!(result("t.py::x SKIPPED (was PASSED before)   [  1%]"), Some(("t.py::x", TestStatus::Skipped)));
+    }
+
+    #[test]
+    fn progress_is_told_in_many_ways() {
+        for line in [
+            "t.py::x[a b] PASSED  [ 3/49]",
+            "t.py::x[a b] PASSED     454.5us",
+            "        t.py::x[a b] (fixtures used: a, b) .",
+        ] {
+            assert_eq!(result(line), Some(("t.py::x[a b]", TestStatus::Passed)), "{line}");
+        }
+        assert_eq!(progress("t.py ..F   [49/49]"), Some("..F"));
+        assert!(is_last("..F [100%]") && is_last("..F   [49/49]") && !is_last(".. [ 9/49]") && !is_last(".. [ 10%]"));
+        assert!(is_live_log("WARNING  shop.door:door.py:33 ajar") && !is_live_log("ERROR t.py::test_a - x:1 y"));
     }
 
     #[test]

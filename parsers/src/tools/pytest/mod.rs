@@ -11,7 +11,7 @@ use super::python::Traceback;
 use super::{Kind, Reader, Tool};
 use crate::sink::{Evidence, Sink};
 use crate::window::Lines;
-use crate::{Diagnostic, Severity, TestStatus};
+use crate::{Diagnostic, PrintedCounts, Severity, TestStatus};
 use line::Totals;
 use outcome::Outcome;
 
@@ -70,6 +70,12 @@ struct Run {
     totals: Option<Totals>,
     /// `path::test ` whose result has not come yet: its own output stands between.
     waiting: Option<String>,
+    /// Tests by the letters of lines with a percentage; a very quiet run prints no totals.
+    letters: PrintedCounts,
+    /// The last such line ended with `[100%]`.
+    is_complete: bool,
+    /// The short summary has named a test.
+    is_summarised: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +113,9 @@ impl Reader for Pytest {
         }
         if let Some(run) = &self.run {
             let idle = match run.section {
-                Section::Progress => !line::may_matter(line) && !line.starts_with("ERROR: "),
+                Section::Progress => {
+                    !line::may_matter(line) && !line.starts_with("ERROR: ") && !line::is_live_log(line)
+                }
                 Section::Ended => !line.starts_with('=') && !line.starts_with("ERROR: "),
                 Section::Failures { .. } | Section::Durations | Section::Summary | Section::Other => false,
             };
@@ -171,6 +179,11 @@ impl Pytest {
         run.end_block();
         if run.totals.is_some() {
             sink.evidence(Evidence::RunEnded);
+        } else if run.is_complete && !run.has_header {
+            // `-qq`: the letters are all there is, and the exit status must say that they are.
+            sink.evidence(Evidence::RunEnded);
+            sink.evidence(Evidence::BreaksOff);
+            run.totals = Some(Totals { counts: std::mem::take(&mut run.letters), is_empty: false });
         }
         run.outcome.report(run.totals, sink);
     }
@@ -189,6 +202,9 @@ impl Run {
             outcome: Outcome::default(),
             totals: None,
             waiting: None,
+            letters: PrintedCounts::default(),
+            is_complete: false,
+            is_summarised: false,
         }
     }
 
@@ -292,23 +308,28 @@ impl Run {
             if letters.contains(['F', 'E']) {
                 sink.evidence(Evidence::SaysFailed);
             }
+            line::count(letters, &mut self.letters);
+            self.is_complete = line::is_last(line);
             return 1;
         }
         if line.starts_with("!!!") {
             return interruption(line, sink);
         }
-        usize::from(line::is_preamble(line))
+        usize::from(line::is_preamble(line) || line::is_live_log(line))
     }
 
     fn read_summary(&mut self, line: &str, sink: &mut Sink) -> usize {
         if let Some((id, status, message)) = line::summary(line) {
             self.outcome.summary(id, status, message);
+            self.is_summarised = true;
             return 1;
         }
         if line.starts_with("!!!") {
             return interruption(line, sink);
         }
-        usize::from(line.starts_with("SKIPPED [") || line.starts_with("RERUN "))
+        // With `-vv` a message has all its lines; the totals close them.
+        let goes_on = self.is_summarised && self.has_header && !line.is_empty();
+        usize::from(goes_on || line.starts_with("SKIPPED [") || line.starts_with("RERUN "))
     }
 
     fn end_block(&mut self) {

@@ -17,7 +17,7 @@ pub(super) struct Outcome {
     tests: Vec<TestCase>,
     by_id: HashMap<String, usize>,
     blocks: Vec<Block>,
-    /// Of `--tb=line`: one line a failure, in the order of the short summary.
+    /// Of `--tb=line`: one line a failure, in the order of the short summary. Other lines may look like one.
     one_liners: Vec<Failure>,
     /// Modules that could not be collected, and what the short summary says of them.
     uncollected: Vec<(String, Option<String>)>,
@@ -121,19 +121,32 @@ impl Outcome {
         }
     }
 
+    /// One line a failure, in their order. Newer versions print more than that: then the line is the one with a place and
+    /// with the words that the short summary has for the test.
     fn assign_one_liners(&mut self, sink: &mut Sink) {
-        let lines = std::mem::take(&mut self.one_liners);
+        let mut lines = std::mem::take(&mut self.one_liners);
         let failed: Vec<usize> =
             (0..self.tests.len()).filter(|&index| self.tests[index].status == TestStatus::Failed).collect();
-        let assigned = lines.len() == failed.len();
-        for (index, failure) in lines.into_iter().enumerate() {
-            if assigned {
-                describe(&mut self.tests[failed[index]], &failure);
-            }
+        let in_order = lines.len() == failed.len();
+        if !in_order {
+            lines.retain(|line| line.file.is_some());
+        }
+        for index in failed {
+            let test = &mut self.tests[index];
+            let at = match &test.message {
+                _ if in_order => Some(0),
+                Some(message) => lines.iter().position(|line| says(&line.message, message)),
+                None => None,
+            };
+            let Some(failure) = at.and_then(|at| lines.drain(..=at).next_back()) else { continue };
+            describe(test, &failure);
             if let Some(advice) = failure.advice() {
                 sink.diagnostic(advice);
             }
             sink_trace(failure, sink);
+        }
+        if self.tests.is_empty() {
+            lines.into_iter().for_each(|failure| sink_trace(failure, sink));
         }
     }
 
@@ -154,9 +167,13 @@ impl Outcome {
         }
         let owners = self.owners(&tests);
         let mut described: HashSet<usize> = HashSet::new();
-        for (Block { failure, .. }, owner) in tests.into_iter().zip(owners) {
+        for (Block { failure, kind }, owner) in tests.into_iter().zip(owners) {
             if let Some(index) = owner {
-                if described.insert(index) {
+                let is_error = matches!(kind, BlockKind::Test { status: TestStatus::Error, .. });
+                if is_error && self.tests[index].status == TestStatus::Failed {
+                    // What broke after the test had failed is not why it failed.
+                    sink.diagnostic(failure.finding());
+                } else if described.insert(index) {
                     describe(&mut self.tests[index], &failure);
                 }
                 if let Some(advice) = failure.advice() {
@@ -220,6 +237,14 @@ impl Outcome {
             }
         }
         titles
+    }
+}
+
+/// Whether the short summary, which cuts long lines, says `short` of a failure whose first line is `long`.
+fn says(long: &str, short: &str) -> bool {
+    match short.strip_suffix("...") {
+        Some(short) => long.starts_with(short),
+        None => long == short,
     }
 }
 

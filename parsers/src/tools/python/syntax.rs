@@ -21,6 +21,10 @@ pub(crate) struct SyntaxError {
 }
 
 impl SyntaxError {
+    pub(crate) fn place(&self) -> (&str, u32) {
+        (&self.file, self.line)
+    }
+
     /// Reads from the line `File "x.py", line 3` on; answers how many lines it took.
     pub(crate) fn read<'a>(line_at: &dyn Fn(usize) -> Option<&'a str>) -> Option<(Self, usize)> {
         let first = line_at(0)?;
