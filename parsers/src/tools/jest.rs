@@ -140,7 +140,8 @@ impl Jest {
                 .map_while(|n| lines.ahead(n))
                 .take_while(|line| !marked(line))
                 .position(|line| duration(line).is_some());
-            let Some(more) = lines.ahead(read).filter(|line| ends.is_some() && !marked(line)) else { break };
+            let is_more = |line: &&str| !marked(line) && (ends.is_some() || is_loose(line));
+            let Some(more) = lines.ahead(read).filter(is_more) else { break };
             title.push('\n');
             title.push_str(more);
             read += 1;
@@ -158,10 +159,38 @@ impl Jest {
         read
     }
 
+    /// A title may take several lines, as that of the next failure of the tree does, or else up to an empty one.
+    fn whole_title(&self, first: &str, lines: Lines<'_>) -> (String, usize) {
+        let unexplained = |test: &&TestCase| test.status == TestStatus::Failed && test.message.is_none();
+        let known = self.tests.iter().find(unexplained).map(|test| test.id.replace(" > ", " › "));
+        if let Some(known) = known.filter(|known| known.contains('\n')) {
+            let mut known_lines = known.split('\n');
+            let same = known_lines.next() == Some(first)
+                && known_lines
+                    .enumerate()
+                    .all(|(n, line)| lines.ahead(n + 1).map(str::trim_end) == Some(line.trim_end()));
+            if same {
+                let read = 1 + known.bytes().filter(|b| *b == b'\n').count();
+                return (known, read);
+            }
+        }
+        let mut title = first.to_owned();
+        let mut read = 1;
+        while read < BLOCK_LINES_MAX
+            && let Some(more) = lines.ahead(read).filter(|line| !line.trim().is_empty() && !line.starts_with("    "))
+        {
+            title.push('\n');
+            title.push_str(more);
+            read += 1;
+        }
+        (title, read)
+    }
+
     /// `  ● suite › title`, down to the next one.
     fn failure(&mut self, title: &str, lines: Lines<'_>) -> usize {
         let mut case = TestCase { status: TestStatus::Failed, ..TestCase::default() };
-        let (mut read, mut message) = (1, Vec::new());
+        let (title, mut read) = self.whole_title(title, lines);
+        let mut message = Vec::new();
         let mut snippet = false;
         while read < BLOCK_LINES_MAX
             && let Some(line) = lines.ahead(read).filter(|line| line.is_empty() || line.starts_with("    "))
@@ -189,10 +218,13 @@ impl Jest {
             case.status = TestStatus::Error;
         } else {
             case.id = title.replace(" › ", " > ");
+            // Of a title with many lines the tree may have told but the first.
+            let is_title =
+                |id: &str| case.id.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with('\n'));
             let known = self
                 .tests
                 .iter_mut()
-                .find(|test| test.status == TestStatus::Failed && test.message.is_none() && test.id == case.id);
+                .find(|test| test.status == TestStatus::Failed && test.message.is_none() && is_title(&test.id));
             if let Some(known) = known {
                 case.duration_ms = known.duration_ms;
                 *known = case;
@@ -208,6 +240,13 @@ impl Jest {
     }
 }
 
+/// A line that stands where no title of the tree can: it is the rest of the one above.
+fn is_loose(line: &str) -> bool {
+    const OTHERS: &[&str] = &["PASS ", "FAIL ", "RUNS ", "---", "Test Suites: ", "Tests: ", "Snapshots: "];
+    let indent = line.len() - line.trim_start_matches(' ').len();
+    !line.trim().is_empty() && (indent == 0 || indent % 2 == 1) && !OTHERS.iter().any(|start| line.starts_with(start))
+}
+
 /// `title (3 ms)`
 fn duration(title: &str) -> Option<(&str, f64)> {
     let (title, time) = title.strip_suffix(')')?.rsplit_once(" (")?;
@@ -218,4 +257,20 @@ fn duration(title: &str) -> Option<(&str, f64)> {
         _ => return None,
     };
     Some((title, value.parse::<f64>().ok()? * factor))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{TestStatus, ToolOutput, parse};
+
+    #[test]
+    fn a_title_keeps_its_lines() {
+        let text = b"FAIL ./a.test.js\n  calc\n    \xe2\x9c\x93 adds\nup\n    \xe2\x9c\x95 breaks\n  off\n\n  \xe2\x97\x8f calc \xe2\x80\xba breaks\n  off\n\n    no\n\n      at Object.<anonymous> (a.test.js:7:31)\n\nTest Suites: 1 failed, 1 total\nTests:       1 failed, 1 passed, 2 total\n";
+        let report = parse(&ToolOutput { text, command: Some("jest"), ..ToolOutput::default() });
+        let tests: Vec<_> = report.tests.iter().map(|test| (test.id.as_str(), test.status, test.line)).collect();
+        assert_eq!(
+            tests,
+            [("calc > adds\nup", TestStatus::Passed, None), ("calc > breaks\n  off", TestStatus::Failed, Some(7))]
+        );
+    }
 }

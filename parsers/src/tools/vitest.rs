@@ -23,6 +23,8 @@ struct Vitest {
     open: bool,
     /// The file whose tests stand below its line, without its name.
     file: Option<String>,
+    /// Of a tree: suites that are open, and how far in they stand.
+    suites: Vec<(usize, String)>,
     tests: Vec<TestCase>,
 }
 
@@ -79,12 +81,19 @@ impl Vitest {
 
     /// ` ✓ file.js > suite > title 3ms`; in short reports the file has a line of its own.
     fn mark(&mut self, line: &str, lines: Lines<'_>) -> usize {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        if let Some(suite) = suite(line, indent, lines.ahead(1).unwrap_or("")).filter(|_| self.file.is_some()) {
+            self.suites.retain(|(depth, _)| *depth < indent);
+            self.suites.push((indent, suite.to_owned()));
+            return 1;
+        }
         let Some((rest, status)) = marked(line) else { return 0 };
         let (file, path) = match rest.split_once(" > ") {
             Some((file, path)) if !line.starts_with("   ") => (Some(file), path),
             _ if line.starts_with("   ") => (None, rest),
             _ => {
                 self.file = rest.split(" (").next().map(str::to_owned);
+                self.suites.clear();
                 return 1;
             }
         };
@@ -106,10 +115,28 @@ impl Vitest {
             None => (title, None),
         };
         if self.tests.len() < WAITING_MAX {
+            let id = match file {
+                Some(_) => title,
+                None => {
+                    self.suites.retain(|(depth, _)| *depth < indent);
+                    let path = self.suites.iter().map(|(_, suite)| suite.as_str()).chain([title.as_str()]);
+                    path.collect::<Vec<_>>().join(" > ")
+                }
+            };
             let file = file.map(str::to_owned).or_else(|| self.file.clone());
-            self.tests.push(TestCase { id: title, status, duration_ms, file, ..TestCase::default() });
+            self.tests.push(TestCase { id, status, duration_ms, file, ..TestCase::default() });
         }
         read
+    }
+
+    /// A title of several lines, where a failure that was listed has it.
+    fn whole_title(&self, first: &str, lines: Lines<'_>) -> Option<String> {
+        let rest = |test: &TestCase| {
+            let (head, rest) = test.id.split_once('\n')?;
+            let below = rest.split('\n').enumerate().all(|(n, line)| lines.ahead(n + 1) == Some(line));
+            (is_title_of(head, first) && below).then(|| format!("{first}\n{rest}"))
+        };
+        self.tests.iter().filter(|test| is_unexplained(test)).find_map(rest)
     }
 
     /// ` FAIL  file.js > suite > title`, then the error and ` ❯ file.js:6:21`.
@@ -117,7 +144,9 @@ impl Vitest {
         let (file, id) = name.split_once(" > ").map_or((name, None), |(file, id)| (file, Some(id)));
         let mut case = TestCase { file: Some(file.to_owned()), ..TestCase::default() };
         let mut message = Vec::new();
-        let mut read = 1;
+        let whole = id.and_then(|first| self.whole_title(first, lines));
+        let mut read = whole.as_deref().map_or(1, |title| title.split('\n').count());
+        let id = whole.as_deref().or(id);
         while read < BLOCK_LINES_MAX
             && let Some(line) = lines.ahead(read).filter(|line| !line.starts_with('⎯') && !line.starts_with(" FAIL  "))
         {
@@ -151,9 +180,8 @@ impl Vitest {
         };
         case.id = id.to_owned();
         case.status = TestStatus::Failed;
-        let unexplained =
-            |test: &TestCase| test.status == TestStatus::Failed && test.message.is_none() && test.id == id;
-        match self.tests.iter().position(unexplained) {
+        let listed = |test: &TestCase| is_unexplained(test) && is_title_of(&test.id, id);
+        match self.tests.iter().position(listed) {
             Some(at) => {
                 case.duration_ms = self.tests[at].duration_ms;
                 self.tests[at] = case;
@@ -163,6 +191,25 @@ impl Vitest {
         }
         read
     }
+}
+
+fn is_unexplained(test: &TestCase) -> bool {
+    test.status == TestStatus::Failed && test.message.is_none()
+}
+
+/// Whether a list's `title`, which may lack its suites, is the one that is told as `id`.
+fn is_title_of(title: &str, id: &str) -> bool {
+    id.strip_suffix(title).is_some_and(|suites| suites.is_empty() || suites.ends_with(" > "))
+}
+
+/// A tree's `   ❯ suite (13)`, with its tests further in.
+fn suite<'a>(line: &'a str, indent: usize, next: &str) -> Option<&'a str> {
+    let text = line.strip_prefix("   ")?.trim_start();
+    let rest = ["✓ ", "× ", "↓ ", "❯ "].iter().find_map(|mark| text.strip_prefix(mark))?;
+    let rest = duration(rest).map_or(rest, |(rest, _)| rest);
+    let (name, count) = rest.strip_suffix(')')?.rsplit_once(" (")?;
+    let deeper = next.len() - next.trim_start_matches(' ').len() > indent;
+    (deeper && !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit())).then_some(name)
 }
 
 fn marked(line: &str) -> Option<(&str, TestStatus)> {
@@ -198,4 +245,32 @@ fn totals(text: &str) -> Option<PrintedCounts> {
         }
     }
     Some(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{TestStatus, ToolOutput, parse};
+
+    #[test]
+    fn a_tree_names_its_suites_above_their_tests() {
+        let text = b" RUN  v4.1.12 /src\n\n \xe2\x9d\xaf a.test.js (3 tests | 1 failed) 5ms\n   \xe2\x9c\x93 good (2)\n     \xe2\x9c\x93 one 1ms\n     \xe2\x9c\x93 nested (1)\n       \xe2\x9c\x93 two 0ms\n   \xc3\x97 alone\nfails 0ms\n\n FAIL  a.test.js > alone\nfails\nError: no\n \xe2\x9d\xaf a.test.js:3:1\n\n Test Files  1 failed (1)\n      Tests  1 failed | 2 passed (3)\n";
+        let report = parse(&ToolOutput { text, ..ToolOutput::default() });
+        let tests: Vec<_> = report.tests.iter().map(|test| (test.id.as_str(), test.status)).collect();
+        assert_eq!(
+            tests,
+            [
+                ("good > one", TestStatus::Passed),
+                ("good > nested > two", TestStatus::Passed),
+                ("alone\nfails", TestStatus::Failed)
+            ]
+        );
+        assert_eq!(report.tests[2].line, Some(3));
+    }
+
+    #[test]
+    fn a_list_without_suites_is_completed_by_what_failed() {
+        let text = b" RUN  v4.1.12 /src\n\n \xe2\x9d\xaf a.test.js (1 test | 1 failed) 5ms\n     \xc3\x97 adds 1ms\n\n FAIL  a.test.js > calc > adds\nError: no\n\n      Tests  1 failed (1)\n";
+        let report = parse(&ToolOutput { text, ..ToolOutput::default() });
+        assert_eq!(report.tests.iter().map(|test| test.id.as_str()).collect::<Vec<_>>(), ["calc > adds"]);
+    }
 }
