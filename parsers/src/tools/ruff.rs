@@ -80,6 +80,11 @@ fn is_python(file: &str) -> bool {
     [".py", ".pyi", ".ipynb"].iter().any(|extension| file.ends_with(extension))
 }
 
+/// Whether `line` names a rule and what is wrong in `file`, as ruff's full form does above the place.
+pub(super) fn is_headline(line: &str, file: &str) -> bool {
+    is_python(file) && rule(line).is_some()
+}
+
 fn diagnostic(position: Position<'_>, code: &str, message: &str) -> Diagnostic {
     Diagnostic {
         severity: Some(Severity::Error),
@@ -236,5 +241,19 @@ impl FixEdit {
             end_column: self.end_location.column,
             replacement: self.content,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ToolOutput, parse};
+
+    #[test]
+    fn a_warning_above_the_first_finding_has_no_place() {
+        let text = b"warning: `a` (D203) and `b` (D211) are incompatible.\nunused-import: [*] `os` imported but unused\n --> a.py:1:8\n  |\n1 | import os\n  |        ^^\n  |\n";
+        let report = parse(&ToolOutput { text, command: Some("ruff check"), ..ToolOutput::default() });
+        let found: Vec<_> = report.diagnostics.iter().map(|d| (d.code.as_deref(), d.line)).collect();
+        assert!(found.contains(&(Some("F401"), Some(1))), "{found:?}");
+        assert!(!found.contains(&(None, Some(1))), "{found:?}");
     }
 }

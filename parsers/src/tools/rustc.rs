@@ -3,7 +3,7 @@
 mod snippet;
 mod suggestion;
 
-use super::{Kind, Reader, Tool};
+use super::{Kind, Reader, Tool, ruff};
 use crate::sink::{Evidence, Sink};
 use crate::window::Lines;
 use crate::{Diagnostic, Severity, fingerprint};
@@ -158,6 +158,13 @@ impl<'a> Block<'a> {
             }
             let section = sections.last_mut().expect("it starts with one section");
             if let Some(place) = arrow(text) {
+                // ruff's first finding may follow its warnings without an empty line.
+                if !has_arrow
+                    && read > 1
+                    && lines.ahead(read - 1).is_some_and(|line| ruff::is_headline(line, place.file))
+                {
+                    break;
+                }
                 has_arrow = true;
                 inside_drawing = true;
                 if section.place.is_none() {
