@@ -33,6 +33,7 @@ impl Reader for Checkstyle {
         let (mut elements, mut whole): (Vec<&str>, bool) = (Vec::new(), true);
         for event in Xml::new(text) {
             match &event {
+                Event::Start(tag) if findings == 0 && !tag.is_whole() => whole = false,
                 Event::Start(tag) if !tag.empty => elements.push(tag.name),
                 Event::End(name) => whole &= elements.pop() == Some(name),
                 Event::Text(text) => whole &= text.trim().is_empty(),

@@ -109,6 +109,22 @@ impl<'a> Tag<'a> {
         })
     }
 
+    /// Whether the attributes are names and quoted values and nothing else.
+    pub(super) fn is_whole(&self) -> bool {
+        let mut rest = self.attributes.trim();
+        while !rest.is_empty() {
+            let Some((name, after)) = rest.split_once('=') else { return false };
+            let after = after.trim_start();
+            let Some(quote) = after.chars().next().filter(|c| matches!(c, '"' | '\'')) else { return false };
+            let Some((_, more)) = after[1..].split_once(quote) else { return false };
+            if name.trim_end().contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')) {
+                return false;
+            }
+            rest = more.trim_start();
+        }
+        true
+    }
+
     pub(super) fn number(&self, name: &str) -> Option<u64> {
         self.get(name)?.trim().parse().ok()
     }
@@ -182,6 +198,16 @@ mod tests {
         assert!(matches!(events.next(), Some(Event::Text(text)) if text == "<d>"));
         assert!(matches!(events.next(), Some(Event::End("b"))));
         assert!(events.next().is_none());
+    }
+
+    #[test]
+    fn attributes_that_lost_a_part_are_told() {
+        let whole =
+            |text| Xml::new(text).next().is_some_and(|event| matches!(event, Event::Start(tag) if tag.is_whole()));
+        assert!(whole("<a x='1' y = \"2\">"));
+        assert!(whole("<a/>"));
+        assert!(!whole("<a versi\" message=\"x\"/>"));
+        assert!(!whole("<a x=\"1\" tis\" y=\"2\">"));
     }
 
     #[test]
