@@ -345,6 +345,12 @@ mod tests {
     }
 
     #[test]
+    fn a_place_in_brackets_is_no_name() {
+        let line = "[a/b.proto:54:1] The line is too long";
+        assert_eq!(peeled(line), line);
+    }
+
+    #[test]
     fn an_empty_line_keeps_its_newline() {
         for line in ["2026-01-02T03:04:05Z", "web-1 | ", "web-1 |"] {
             let text = format!("{line}\nnext\n");

@@ -107,6 +107,8 @@ fn candidate(line: &[u8]) -> (usize, Kind) {
     match line.first() {
         Some(b'[') => match bracket(line, 0) {
             0 => (capitals(line), Kind::Weak),
+            // protolint's `[a/b.proto:54:1] message`
+            length if has_place(&line[..length]) => sure(0),
             length => sure(length),
         },
         // Azure's agent, where a task's errors go through it.

@@ -30,8 +30,9 @@ impl Reader for Checkstyle {
         let mut open: Option<Diagnostic> = None;
         let (mut findings, mut in_message) = (0u64, false);
         // Damaged on its way, a document says nothing of what is not in it.
-        let (mut elements, mut whole): (Vec<&str>, bool) = (Vec::new(), true);
+        let (mut elements, mut whole, mut root): (Vec<&str>, bool, bool) = (Vec::new(), true, false);
         for event in Xml::new(text) {
+            root |= matches!(event, Event::Start(_));
             match &event {
                 Event::Start(tag) if findings == 0 && !tag.is_whole() => whole = false,
                 Event::Start(tag) if !tag.empty => elements.push(tag.name),
@@ -85,7 +86,7 @@ impl Reader for Checkstyle {
         if let Some(found) = open {
             sink.diagnostic(found);
         }
-        if findings == 0 && whole && elements.is_empty() {
+        if findings == 0 && root && whole && elements.is_empty() {
             sink.evidence(Evidence::SaysPassed);
         }
         true
