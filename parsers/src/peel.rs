@@ -50,7 +50,7 @@ impl Peeler {
             let rest = &text[prefix.bytes..];
             let layer = match rest.first() {
                 Some(b'0'..=b'9') => match timestamp(rest) {
-                    0 => 0,
+                    0 => shape::device(rest),
                     stamp => stamp + self.shapes.behind_date(text, prefix.bytes, stamp),
                 },
                 Some(b'[') => self.bracket(text, prefix.bytes),
@@ -107,7 +107,12 @@ impl Peeler {
         if line.get(1) == Some(&b' ') {
             return self.shapes.elapsed(text, skip);
         }
-        let Some(tag) = level_tag(line) else { return 0 };
+        let Some(tag) = level_tag(line) else {
+            return match shape::weekday(line).max(shape::workflow(line)) {
+                0 => self.shapes.numbered(text, skip),
+                length => length,
+            };
+        };
         if self.levels == Levels::Unseen {
             self.levels = whose_levels(text, skip);
         }
@@ -323,6 +328,12 @@ mod tests {
             "[03:04:05]W:\t [Step 2/3] ",
             "[2026-01-02T03:04:05.000+0000] {subprocess.py:93} INFO - ",
             "[   12.345678] ",
+            "[Tue Jan  2 03:04:05 2026] ",
+            "[CI/Run tests]   | ",
+            "[test:12] ",
+            "[test:L0:3s] ",
+            "01-02 03:04:05.678  1234  1234 F DEBUG   : ",
+            "hello-1.0> ",
             "[ 0.013s] ",
             "Step #1 - \"test\": ",
             "build\tRun tests\t2026-01-02T03:04:05.1234567Z ",

@@ -11,6 +11,7 @@ const TRIES_MAX: u32 = 64;
 #[derive(Default)]
 pub(super) struct Shapes {
     elapsed: Belief,
+    numbered: Belief,
     /// Lines in a row that were not of a job's log.
     not_job_log: u32,
     month: Belief,
@@ -63,6 +64,20 @@ impl Shapes {
             let end = end + usize::from(line.get(end) == Some(&b's'));
             let fits = line.first() == Some(&b'[') && whole > 0 && fraction > 1 && line.get(dot) == Some(&b'.');
             if fits && line.get(end) == Some(&b']') { blank_after(line, end + 1) } else { 0 }
+        })
+    }
+
+    /// `[test:12] `, `[test:L0:3s] `: a step with its line's number.
+    pub(super) fn numbered(&mut self, text: &[u8], skip: usize) -> usize {
+        self.numbered.len(text, skip, |line| {
+            let name = word(line, 1);
+            let rest = line.get(1 + name..).unwrap_or(&[]);
+            let numbers =
+                rest.iter().take(24).take_while(|b| b.is_ascii_digit() || matches!(b, b':' | b'L' | b's')).count();
+            // `[a.c:12] ` is a place.
+            let is_file = line.iter().skip(1).take(name).any(|b| matches!(b, b'.' | b'/'));
+            let fits = name > 0 && !is_file && rest.starts_with(b":") && rest[..numbers].iter().any(u8::is_ascii_digit);
+            if fits && rest.get(numbers) == Some(&b']') { blank_after(line, 1 + name + numbers + 1) } else { 0 }
         })
     }
 
@@ -206,6 +221,50 @@ fn program_with_number(line: &[u8]) -> usize {
     let number = word(line, end + 1);
     let end = end + 1 + number;
     if number > 0 && line.get(end..end + 2) == Some(b"]:") { blank_after(line, end + 2) } else { 0 }
+}
+
+/// `[CI/Run tests]   | `: a workflow's job as a local runner prints it.
+pub(super) fn workflow(line: &[u8]) -> usize {
+    let line = &line[..line.len().min(LINE_BYTES)];
+    let Some(end) = memchr::memchr2(b']', b'\n', line).filter(|at| line[*at] == b']') else { return 0 };
+    let blanks = line[end + 1..].iter().take_while(|b| **b == b' ').count();
+    let bar = end + 1 + blanks;
+    if blanks > 1 && line[..end].contains(&b'/') && line.get(bar) == Some(&b'|') {
+        blank_after(line, bar + 1)
+    } else {
+        0
+    }
+}
+
+/// `[Tue Jan  2 03:04:05 2026] `
+pub(super) fn weekday(line: &[u8]) -> usize {
+    const DAYS: &[u8] = b"MonTueWedThuFriSatSun";
+    let day = line.get(1..4).is_some_and(|name| DAYS.chunks(3).any(|day| day == name));
+    let fits = day && line.get(11..).is_some_and(|rest| matches(rest, b" 00:00:00 0000]"));
+    if fits { blank_after(line, 26) } else { 0 }
+}
+
+/// A device's log: `01-02 03:04:05.678  1234  1234 F DEBUG   : `
+pub(super) fn device(line: &[u8]) -> usize {
+    if !matches(line, b"00-00 00:00:00.000 ") {
+        return 0;
+    }
+    let mut at = 18;
+    for _ in 0..2 {
+        at += line[at..].iter().take_while(|b| **b == b' ').count();
+        let number = digits(line, at);
+        if number == 0 {
+            return 0;
+        }
+        at += number;
+    }
+    let level =
+        line.get(at) == Some(&b' ') && matches!(line.get(at + 1), Some(b'V' | b'D' | b'I' | b'W' | b'E' | b'F'));
+    let tag = line.get(at + 2..line.len().min(LINE_BYTES)).unwrap_or(&[]);
+    match memchr::memchr2(b':', b'\n', tag).filter(|end| tag[*end] == b':') {
+        Some(end) if level => blank_after(line, at + 2 + end + 1),
+        Some(_) | None => 0,
+    }
 }
 
 /// `<14>1 2026-01-02T03:04:05.000Z host app 123 - - `

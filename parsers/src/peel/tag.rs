@@ -201,6 +201,10 @@ fn name(line: &[u8]) -> usize {
     if !is_name(name) || is_level(name) {
         return 0;
     }
+    // Nix
+    if length > 1 && rest.starts_with(b"> ") {
+        return length + 2;
+    }
     let path = name.contains(&b'/');
     let scoped = name.first() == Some(&b'@') && path;
     let after = match rest.first() {
