@@ -84,6 +84,10 @@ fn trace(head: &str, lines: Lines<'_>, at: usize) -> Option<(Trace, usize)> {
     // Frames belong to the innermost exception that is not ended.
     let mut current = chain.len() - 1;
     let mut frames = 0;
+    let between_frames = |n: usize| {
+        let next = lines.ahead(n + 1).filter(|_| lines.ahead(n).is_some_and(|line| line.trim().is_empty()));
+        next.is_some_and(|next| frame(next).is_some() || is_end(next))
+    };
     while let Some(line) = lines.ahead(read) {
         let text = line.trim();
         if let Some(frame) = frame(line) {
@@ -96,8 +100,7 @@ fn trace(head: &str, lines: Lines<'_>, at: usize) -> Option<(Trace, usize)> {
         } else if let Some(rest) = text.strip_prefix("---> ").filter(|_| frames == 0) {
             push(rest, &mut chain)?;
             current = chain.len() - 1;
-        } else if text.starts_with("--- End of stack trace from previous location") {
-        } else if text.is_empty() && lines.ahead(read + 1).is_some_and(|next| frame(next).is_some() || is_end(next)) {
+        } else if text.starts_with("--- End of stack trace from previous location") || between_frames(read) {
         } else if frames == 0 && read - at < HEAD_LINES_MAX && !line.starts_with("Unhandled") {
             // The message goes on, perhaps in paragraphs.
             if let Some(message) = chain[current].message.as_mut().filter(|_| !text.is_empty()) {
