@@ -1,6 +1,6 @@
 //! The Test Anything Protocol, versions 12 to 14: plans, subtests, YAML blocks, Perl's failure comments, `Bail out!`.
 
-use super::{Kind, Reader, Tool, rule_tester};
+use super::{Kind, Reader, Tool, rule_tester, v8_stack};
 use crate::sink::{Evidence, Sink};
 use crate::window::Lines;
 use crate::{Diagnostic, PrintedCounts, Severity, TestCase, TestStatus};
@@ -209,6 +209,7 @@ impl Tap {
                 (test.message, test.expected, test.actual) = (yaml.message, yaml.expected, yaml.actual);
                 // Comments below a failing test tell more of it.
                 if depth == 0 && block == title_lines {
+                    thrown_below(&mut test, title_lines, lines);
                     self.waiting = Some(test);
                     return block;
                 }
@@ -334,6 +335,22 @@ fn title_lines(passed: bool, lines: Lines<'_>) -> usize {
     };
     let said = |message: &str| (1..below).find(|n| inside(*n) == Some(message));
     (1..below).filter_map(thrown).take(THROWN_MAX).find_map(said).unwrap_or(1)
+}
+
+/// What mocha prints further in below a failed test: its message, and the stack, which begins with the message again. The
+/// lines themselves are left to who reads stacks.
+fn thrown_below(test: &mut TestCase, from: usize, lines: Lines<'_>) {
+    let inside = |n: usize| lines.ahead(n).and_then(|line| line.strip_prefix("  "));
+    let below = || (from..from + TITLE_LINES_MAX).map_while(inside);
+    let Some(frames_at) = below().position(|line| v8_stack::frame(line).is_some()) else { return };
+    let message: Vec<&str> = below().take(frames_at).collect();
+    let Some(first) = message.first() else { return };
+    let again = message.iter().skip(1).position(|line| line.ends_with(first)).map_or(0, |at| at + 1);
+    test.message = Some(message[again..].join("\n").trim_end().to_owned());
+    let frames = || below().skip(frames_at).map_while(v8_stack::frame);
+    let is_own = |file: &str| !file.contains("node_modules") && !file.starts_with("node:");
+    let place = frames().find(|frame| frame.file.as_deref().is_some_and(is_own)).or_else(|| frames().next());
+    (test.file, test.line) = place.map(|frame| (frame.file, frame.line)).unwrap_or_default();
 }
 
 /// `Failed test 'x'`, `at t/a.t line 5.`, `got: '1'`, `expected: '2'`
