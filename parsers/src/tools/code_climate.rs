@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::flake8::is_code;
 use super::{Kind, Reader, Tool, ruff};
 use crate::document::Document;
 use crate::sink::Sink;
@@ -50,9 +51,15 @@ fn issue(item: &Value) -> Option<Diagnostic> {
     let begin = &positions["begin"];
     let end = &positions["end"];
     let message = item["description"].as_str()?;
-    // ruff writes the code into the description as well.
-    let code = item["check_name"].as_str();
-    let bare = code.and_then(|code| message.strip_prefix(code)?.strip_prefix(": ")).unwrap_or(message);
+    // ruff writes the code into the description as well; older versions, nowhere else.
+    let inside = || message.strip_prefix('(')?.split_once(") ").filter(|(code, _)| is_code(code));
+    let (code, bare) = match item["check_name"].as_str() {
+        Some(code) => {
+            let bare = message.strip_prefix(code).and_then(|rest| rest.strip_prefix(": "));
+            (Some(code), bare.unwrap_or(message))
+        }
+        None => inside().map_or((None, message), |(code, bare)| (Some(code), bare)),
+    };
     Some(Diagnostic {
         // The scale of the format: what blocks a merge is an error.
         severity: match item["severity"].as_str() {

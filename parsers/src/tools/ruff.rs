@@ -54,7 +54,12 @@ impl Reader for Ruff {
         if let Some(file) = line.strip_suffix(':').filter(|file| is_python(file)) {
             return group(file, lines, sink);
         }
-        match concise(line, sink).or_else(|| pylint(line, sink)) {
+        if let Some(mut finding) = concise(line, sink) {
+            let read = snippet::below(lines, &mut finding);
+            sink.diagnostic(finding);
+            return read;
+        }
+        match pylint(line, sink) {
             Some(finding) => {
                 sink.diagnostic(finding);
                 1
@@ -148,9 +153,14 @@ fn group(file: &str, lines: Lines<'_>, sink: &mut Sink) -> usize {
     while let Some(line) = lines.ahead(read).filter(|line| line.starts_with("  ") && read < GROUP_LINES_MAX) {
         let entry = line.trim_start().split_once(' ').and_then(|(place, rest)| {
             let (row, column) = place.split_once(':')?;
-            let (code, message) = rule(rest.trim_start())?;
+            let rest = rest.trim_start();
             let position = Position { file, line: row.parse().ok()?, column: column.parse().ok(), end: None };
-            Some(diagnostic(position, code, message))
+            // What cannot be parsed breaks no rule.
+            let syntax = || Some(("", rest)).filter(|_| rest.starts_with("SyntaxError: "));
+            let (code, message) = rule(rest).or_else(syntax)?;
+            let mut finding = diagnostic(position, code, message);
+            finding.code = finding.code.filter(|code| !code.is_empty());
+            Some(finding)
         });
         let Some(finding) = entry else { break };
         sink.diagnostic(finding);
@@ -247,6 +257,27 @@ impl FixEdit {
 #[cfg(test)]
 mod tests {
     use crate::{ToolOutput, parse};
+
+    #[test]
+    fn the_older_full_form_draws_below_the_message() {
+        let text = b"a.py:1:1: EXE004 [*] Avoid whitespace before shebang\n  |\n1 | /\n2 | |     #!/usr/bin/env python\n  | |____^ EXE004\n  |\n  = help: Remove whitespace\n\na.py:2:5: E265 [*] Block comment\n  |\n2 |     #!/usr/bin\n  |     ^^^^^^^^^^ E265\n  |\n";
+        let report = parse(&ToolOutput { text, command: Some("ruff check"), ..ToolOutput::default() });
+        let found: Vec<_> = report.diagnostics.iter().map(|d| (d.end_line, d.end_column, d.message.as_str())).collect();
+        assert_eq!(
+            found,
+            [(Some(2), Some(5), "Avoid whitespace before shebang"), (Some(2), Some(15), "Block comment")]
+        );
+        assert_eq!(report.diagnostics[0].related[0].message, "Remove whitespace");
+    }
+
+    #[test]
+    fn a_group_may_hold_syntax_errors() {
+        let text =
+            b"a.py:\n  1:1 D100 Missing docstring\n  1:6 SyntaxError: Expected an expression\n\nFound 2 errors.\n";
+        let report = parse(&ToolOutput { text, command: Some("ruff check"), ..ToolOutput::default() });
+        let found: Vec<_> = report.diagnostics.iter().map(|d| (d.column, d.code.as_deref())).collect();
+        assert_eq!(found, [(Some(1), Some("D100")), (Some(6), None)]);
+    }
 
     #[test]
     fn a_warning_above_the_first_finding_has_no_place() {

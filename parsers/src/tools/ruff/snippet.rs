@@ -65,6 +65,31 @@ pub(super) fn read(lines: Lines<'_>, sink: &mut Sink) -> usize {
     at
 }
 
+/// The older full form: the source below place and message, its marks labelled with the rule. Answers how many lines the
+/// finding has.
+pub(super) fn below(lines: Lines<'_>, finding: &mut Diagnostic) -> usize {
+    let Some(gutter) = lines.ahead(1).filter(|text| text.trim() == "|").and_then(|text| text.find('|')) else {
+        return 1;
+    };
+    let message = finding.message.clone();
+    let mut shown: Vec<(u32, &str)> = Vec::new();
+    let mut at = 1;
+    while let Some((number, source)) = lines.ahead(at).filter(|_| at < LINES_MAX).and_then(|text| row(text, gutter)) {
+        match number {
+            Some(number) => shown.push((number, source)),
+            None => mark(source, shown.last(), finding),
+        }
+        at += 1;
+    }
+    finding.message = message;
+    if let Some(help) = lines.ahead(at).and_then(|text| text.trim_start().strip_prefix("= help: ")) {
+        at += 1;
+        let help = Diagnostic { severity: Some(Severity::Hint), message: help.to_owned(), ..Diagnostic::default() };
+        finding.related.push(help);
+    }
+    at
+}
+
 /// The number, if any, and the source right of the bar.
 fn row(text: &str, gutter: usize) -> Option<(Option<u32>, &str)> {
     let (number, source) = text.split_once('|')?;
