@@ -190,7 +190,7 @@ impl<'a> Block<'a> {
                     }
                     Severity::Error | Severity::Warning | Severity::Info => break,
                 }
-            } else if inside_drawing && !line.starts_with([' ', '\t']) && text != "..." {
+            } else if inside_drawing && !line.starts_with([' ', '\t']) {
                 break;
             }
             read += 1;

@@ -21,6 +21,8 @@ pub(super) enum RowKind {
     Removed,
     Added,
     Changed,
+    /// `...`: lines are left out here.
+    Gap,
     OtherFile,
 }
 
@@ -38,9 +40,13 @@ pub(super) struct Label<'a> {
 
 impl<'a> Row<'a> {
     pub(super) const OTHER_FILE: Row<'static> = Row { number: None, kind: RowKind::OtherFile, text: "" };
+    const GAP: Row<'static> = Row { number: None, kind: RowKind::Gap, text: "" };
 
     pub(super) fn parse(line: &'a str) -> Option<Self> {
         let gutter = line.trim_start();
+        if line.strip_prefix("...").is_some_and(|rest| rest.bytes().all(|b| matches!(b, b' ' | b'|'))) {
+            return Some(Self::GAP);
+        }
         let digits = gutter.bytes().take_while(u8::is_ascii_digit).count();
         let (number, numbered, rest) = match digits {
             0 if gutter.starts_with("LL") => (None, true, &gutter[2..]),
@@ -148,17 +154,19 @@ fn runs_of_primary(text: &str) -> Vec<Run> {
     runs
 }
 
-/// Runs of `mark`, leaving out those that end a line drawn from elsewhere (`|_____^`).
+/// Runs of `mark`, leaving out those that end a line drawn from elsewhere (`|_____^`): these are one character long.
 fn runs_of(text: &str, mark: char) -> Vec<Run> {
     let mut runs = Vec::new();
-    let mut open: Option<usize> = None;
+    let mut open: Option<(usize, char)> = None;
     let mut previous = ' ';
     for (at, c) in text.chars().chain([' ']).enumerate() {
         if c == mark {
-            if open.is_none() && previous != '_' {
-                open = Some(at);
+            if open.is_none() {
+                open = Some((at, previous));
             }
-        } else if let Some(start) = open.take() {
+        } else if let Some((start, before)) = open.take()
+            && (before != '_' || at > start + 1)
+        {
             runs.push(Run { start, end: at });
         }
         // A label's text may hold carets; marks come first.
@@ -176,7 +184,8 @@ fn multi_line_end(rows: &[Row<'_>], at: usize, marks: &[&str], line: u32) -> Opt
     let opened_below = marks.iter().find_map(|mark| {
         let end = mark.find("_^")?;
         let chars: Vec<char> = mark[..=end].chars().collect();
-        let bar = chars.iter().rposition(|c| *c != '_')?;
+        // Other spans may be drawn over it.
+        let bar = chars.iter().rposition(|c| !matches!(c, '_' | '-' | '^'))?;
         // The line goes down in the column of the bar, one left of the first `_`.
         (chars[bar] == ' ').then_some(bar)
     });
@@ -186,12 +195,15 @@ fn multi_line_end(rows: &[Row<'_>], at: usize, marks: &[&str], line: u32) -> Opt
     };
     let mut number = line;
     let mut source: Option<&Row<'_>> = None;
+    let mut after_gap = false;
     for row in &rows[at + 1..] {
         match row.kind {
             RowKind::Source => {
-                number = row.number.unwrap_or(number + 1);
+                number = row.number.or_else(|| if after_gap { None } else { number.checked_add(1) })?;
                 source = Some(row);
+                after_gap = false;
             }
+            RowKind::Gap => after_gap = true,
             RowKind::Marks => {
                 let chars: Vec<char> = row.text.chars().collect();
                 if chars.get(bar) != Some(&'|') || chars.get(bar + 1) != Some(&'_') {
@@ -203,11 +215,7 @@ fn multi_line_end(rows: &[Row<'_>], at: usize, marks: &[&str], line: u32) -> Opt
                     continue;
                 }
                 let source = source?;
-                let margin = source.text.chars().take_while(|c| matches!(c, ' ' | '|' | '/')).count();
-                // The margin is one column a drawn span and a blank; what is blank beyond it is indentation.
-                let drawn = source.text.chars().take(margin).collect::<Vec<_>>();
-                let last_bar = drawn.iter().rposition(|c| matches!(c, '|' | '/')).unwrap_or(bar);
-                let margin = last_bar.max(bar) + 2;
+                let margin = last_bar(rows).max(bar) + 2;
                 let columns = (caret + 1).checked_sub(margin)?;
                 let chars = chars_in_width(skip_columns(source.text, margin), columns);
                 return Some(End { line: number, column: chars + 1 });
@@ -216,6 +224,17 @@ fn multi_line_end(rows: &[Row<'_>], at: usize, marks: &[&str], line: u32) -> Opt
         }
     }
     None
+}
+
+/// The rightmost column in which a span of several lines is drawn: each is closed by `|__`.
+fn last_bar(rows: &[Row<'_>]) -> usize {
+    let marks = rows.iter().filter(|row| row.kind == RowKind::Marks);
+    let bars = marks.filter_map(|row| {
+        let (before, _) = row.text.split_once('_')?;
+        let drawn = before.ends_with('|') && before.bytes().all(|b| matches!(b, b' ' | b'|'));
+        drawn.then(|| before.len() - 1)
+    });
+    bars.max().unwrap_or(0)
 }
 
 /// Labels in reading order, each with the span it belongs to.
@@ -274,4 +293,36 @@ fn chars_under(source: &str, margin: usize, run: Run) -> u32 {
     let before = chars_in_width(body, run.start.saturating_sub(margin));
     let until = chars_in_width(body, run.end.saturating_sub(margin));
     until.saturating_sub(before)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn end(drawing: &str, line: u32, column: u32) -> Option<(u32, u32)> {
+        let rows: Vec<Row<'_>> = drawing.lines().map(|line| Row::parse(line).unwrap()).collect();
+        end_of_span(&rows, line, column).map(|end| (end.line, end.column))
+    }
+
+    #[test]
+    fn a_span_ends_below_lines_that_are_left_out() {
+        let opened_below = "11 |       let _ = vec![1]\n   |  _____________^\n...  |\n22 | |         .next();\n   | |_______________^\n";
+        assert_eq!(end(opened_below, 11, 13), Some((22, 16)));
+        let opened_beside =
+            "4 | /     let mut v = f();\n... |\n7 | |     v.push(0);\n  | |______________^ help: say `vec!`\n";
+        assert_eq!(end(opened_beside, 4, 5), Some((7, 15)));
+        let code_begins_as_bars_do = "1 | / //// was a comment\n2 | | fn a() {}\n  | |_^\n";
+        assert_eq!(end(code_begins_as_bars_do, 1, 1), Some((2, 2)));
+        let hidden_numbers = "LL | /     let mut v = f();\n... |\nLL | |     v.push(0);\n   | |______________^\n";
+        assert_eq!(end(hidden_numbers, 4, 5), None, "which line it is was not printed");
+    }
+
+    #[test]
+    fn a_span_may_start_where_a_longer_one_does() {
+        let both = "3 |       all.iter().fold(|x| {\n  |  ________________^^^^-\n5 | |     });\n  | |______- missing\n";
+        assert_eq!(end(both, 3, 16), Some((3, 20)));
+        let over = "8 |         if stop() {\n  |  __________------_^\n  | |          |\n  | |          told\n9 | |       } else {\n  | |_______^ here\n";
+        assert_eq!(end(over, 8, 19), Some((9, 8)));
+    }
 }

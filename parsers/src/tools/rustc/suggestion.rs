@@ -66,7 +66,8 @@ pub(super) fn from_section(section: &Section<'_>, primary: Option<Place<'_>>) ->
             // What a `~` row replaces is not shown, and elided rows are not exact.
             RowKind::Changed | RowKind::OtherFile => return None,
             RowKind::Marks if row.text.contains('~') => return None,
-            RowKind::Marks => {}
+            RowKind::Gap if is_beside_edit(rows, at) => return None,
+            RowKind::Marks | RowKind::Gap => {}
         }
         at += 1;
     }
@@ -79,6 +80,13 @@ pub(super) fn from_section(section: &Section<'_>, primary: Option<Place<'_>>) ->
         },
         edits,
     })
+}
+
+/// Whether rows of a patch may be among those left out.
+fn is_beside_edit(rows: &[Row<'_>], gap: usize) -> bool {
+    let before = gap.checked_sub(1).and_then(|at| rows.get(at));
+    let edit = |row: &Row<'_>| matches!(row.kind, RowKind::Removed | RowKind::Added);
+    before.is_some_and(edit) || rows.get(gap + 1).is_some_and(edit)
 }
 
 /// The text form does not print it, but what a person must fill in shows.
