@@ -72,8 +72,14 @@ impl<'a> Header<'a> {
     }
 }
 
-/// `file:line` or `file:line:column`.
+/// `file:line` or `file:line:column`; `file +line:column` where clang writes for vi.
 pub(super) fn place(text: &str) -> Option<(&str, u32, Option<u32>)> {
+    if let Some((file, at)) = text.rsplit_once(" +")
+        && let Some((line, column)) = at.split_once(':')
+        && let (Ok(line), Ok(column)) = (line.parse(), column.parse())
+    {
+        return Some((file, line, Some(column)));
+    }
     let (rest, last) = text.rsplit_once(':')?;
     let last: u32 = last.parse().ok()?;
     if let Some((file, line)) = rest.rsplit_once(':')
@@ -102,7 +108,24 @@ fn split_code(message: &str) -> (&str, Option<&str>) {
         return (message, None);
     };
     let code = bracket.strip_prefix("-Werror,").unwrap_or(bracket);
+    // clang may name a category behind the option: `[-Wunused-parameter,Semantic Issue]`.
+    let code = if code.starts_with('-') { code.split(',').next().unwrap_or(code) } else { code };
     let tidy = code.contains('-') && code.starts_with(|c: char| c.is_ascii_lowercase());
     let plain = !code.contains([' ', '‘', '\'', '[']);
     if plain && (code.starts_with('-') || tidy) { (text.trim_end(), Some(code)) } else { (message, None) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::Header;
+
+    #[test]
+    fn clangs_other_forms() {
+        let vi = Header::parse("a.c +514:18: error: use of undeclared identifier 'x'", |_| false).unwrap();
+        assert_eq!((vi.file, vi.line, vi.column), (Some("a.c"), Some(514), Some(18)));
+        let line = "a.c:7:2: warning: unused parameter 'p' [-Wunused-parameter,Semantic Issue]";
+        let category = Header::parse(line, |_| false).unwrap();
+        assert_eq!((category.code, category.message), (Some("-Wunused-parameter"), "unused parameter 'p'"));
+    }
 }
