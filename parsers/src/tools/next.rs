@@ -42,6 +42,12 @@ impl Reader for Next {
             if line.ends_with("Build failed because of webpack errors") || line.starts_with("npm e") {
                 break;
             }
+            // Turbopack's error ends with the places of its findings, as if they were a stack.
+            if line.starts_with("at <unknown> (") {
+                at += 1;
+                end = at;
+                continue;
+            }
             let read = block(line, lines, at, sink);
             at += read.max(1);
             if read > 0 {
@@ -59,6 +65,10 @@ fn block(line: &str, lines: Lines<'_>, at: usize, sink: &mut Sink) -> usize {
     }
     let place = Place::colons(line).filter(|place| place.column.is_some());
     let Some(message) = lines.ahead(at + 1).map(str::trim).filter(|text| !text.is_empty()) else { return 0 };
+    // `Import trace for requested module:` lists files alone.
+    if message.starts_with("./") {
+        return 0;
+    }
     let words = ["Error: ", "Warning: "];
     if place.is_none() && words.iter().any(|word| message.contains(word)) && lint(line, message).is_some() {
         let mut read = 1;
@@ -69,6 +79,10 @@ fn block(line: &str, lines: Lines<'_>, at: usize, sink: &mut Sink) -> usize {
         return read;
     }
     let text = ["Type error: ", "Error: "].iter().find_map(|word| message.strip_prefix(word)).unwrap_or(message);
+    let drawn = lines.ahead(at + 2).and_then(|line| drawn(line.trim()));
+    // The compiler marks what it says: `x Expression expected`.
+    let marked = drawn.and_then(|_| ["x ", "× "].iter().find_map(|mark| text.trim_start().strip_prefix(mark)));
+    let (place, text) = (place.or(drawn), marked.unwrap_or(text));
     sink.diagnostic(Diagnostic {
         severity: Some(Severity::Error),
         message: text.to_owned(),
@@ -78,6 +92,12 @@ fn block(line: &str, lines: Lines<'_>, at: usize, sink: &mut Sink) -> usize {
         ..Diagnostic::default()
     });
     (2..BLOCK_LINES_MAX).find(|&n| lines.ahead(at + n).is_none_or(|line| line.trim().is_empty())).unwrap_or(2)
+}
+
+/// `,-[/a/broken.ts:3:1]` above the code.
+fn drawn(line: &str) -> Option<Place<'_>> {
+    let place = line.strip_prefix(",-[").or_else(|| line.strip_prefix("╭─["))?;
+    Place::colons(place.strip_suffix(']')?).filter(|place| place.column.is_some())
 }
 
 /// `3:7  Error: message  rule-name`
