@@ -265,7 +265,10 @@ fn is_frame(text: &str) -> bool {
     let numbered = text.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     // RXP's places follow their message.
     let entity = text.starts_with("in ") && text.contains(" entity at line ");
+    // Zig's `a.zig:2:15: 0x124efbb in main (a.zig)`
+    let addressed = text.split_once(": 0x").is_some_and(|(_, rest)| rest.contains(" in "));
     numbered
+        || addressed
         || STARTS.iter().any(|start| text.starts_with(start)) && !entity
         || text.starts_with("File \"") && text.contains(", in ")
 }

@@ -39,6 +39,7 @@ mod biome;
 mod boost_test;
 mod browser_stack;
 mod buildkit;
+mod busted;
 mod catch2;
 mod checkstyle;
 mod clang_tidy;
@@ -64,6 +65,7 @@ mod eslint_json;
 mod exunit;
 mod fatal_log;
 mod flake8;
+mod formatters;
 mod gcc;
 mod gcc_json;
 mod gendarme;
@@ -122,7 +124,9 @@ mod place;
 mod plist;
 mod poetry;
 mod position;
+mod prove;
 mod psalm;
+mod purescript;
 mod pylint;
 mod pyright;
 mod pytest;
@@ -163,6 +167,7 @@ mod xcelium;
 mod xml;
 mod xml_findings;
 mod yamllint;
+mod zig;
 
 /// In the order in which a line is offered: specific formats before general ones.
 pub(crate) const TOOLS: &[Tool] = &[
@@ -185,6 +190,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     mypy::TOOL,
     cppcheck::TOOL,
     ghc::TOOL,
+    purescript::TOOL,
     clang_tidy::TOOL,
     kotlin::TOOL,
     msbuild::TOOL,
@@ -203,6 +209,10 @@ pub(crate) const TOOLS: &[Tool] = &[
     oxlint::TOOL,
     ruff::TOOL,
     flake8::TOOL,
+    formatters::BLACK,
+    formatters::RUFF,
+    formatters::ISORT,
+    formatters::PRETTIER,
     esbuild::TOOL,
     webpack::TOOL,
     vite::TOOL,
@@ -234,7 +244,11 @@ pub(crate) const TOOLS: &[Tool] = &[
     vitest::TOOL,
     node_test::TOOL,
     mocha::TOOL,
+    prove::TOOL,
     tap::TOOL,
+    zig::TOOL,
+    busted::TOOL,
+    busted::LUACHECK,
     v8_stack::TOOL,
     dotnet_stack::TOOL,
     browser_stack::TOOL,
