@@ -28,6 +28,8 @@ pub(super) const TOOL: Tool = Tool {
         "everity\"",
         "\"vulns\"",
         "ulnerabilities\"",
+        "\"posn\"",
+        "\"pos\"",
     ],
     reader: || Box::new(JsonFindings),
     ..Tool::DEFAULT
@@ -46,6 +48,7 @@ const MESSAGE: &[&str] = &[
     "description",
     "displaytext",
     "detail",
+    "desc",
 ];
 const MESSAGE_ELSE: &[&str] = &[
     "title",
@@ -99,7 +102,7 @@ const COLUMN: &[&str] = &[
     "indexstart",
     "char",
 ];
-const END_LINE: &[&str] = &["endline", "lineend", "lineto", "endlineno", "endlinenumber", "linenum"];
+const END_LINE: &[&str] = &["endline", "lineend", "lineto", "endlineno", "endlinenumber", "linenum", "lastline"];
 const END_COLUMN: &[&str] = &["endcolumn", "columnend", "columnto", "endlinepos", "endcolumnnumber", "endcol"];
 const FILE: &[&str] = &[
     "file",
@@ -117,6 +120,7 @@ const FILE: &[&str] = &[
     "maineventfilepathname",
     "strippedmaineventfilepathname",
     "fullfilename",
+    "givenpath",
     "document",
     // SonarQube names a file by `project:path`.
     "component",
@@ -146,8 +150,12 @@ const CODE: &[&str] = &[
     "fromlinter",
     "smelltype",
     "linterror",
+    "copname",
+    "checkpath",
+    "ident",
     "type",
     "name",
+    "kind",
 ];
 const SEVERITY: &[&str] =
     &["severity", "level", "levelname", "messageseverity", "issueseverity", "impact", "kind", "type"];
@@ -188,6 +196,11 @@ const PLACES: &[&str] = &[
     "filepath",
     // PREfast
     "sfa",
+    "concrete",
+    "startpoint",
+    "symbolic",
+    "key",
+    "local",
 ];
 const PLACE_DEPTH_MAX: usize = 4;
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
@@ -266,11 +279,18 @@ fn finding(object: &Map<String, Value>, around: Around<'_>) -> Option<Diagnostic
     let place = place(object);
     let line = place.line?;
     let message = word(object, MESSAGE)
+        .or_else(|| sentences(object))
         .or_else(|| nested(object, &["message", "extra", "rule"], &["text", "message", "shortdesc"]))
         .or_else(|| word(object, MESSAGE_ELSE))?;
     let code = code(object, &message);
     let severity = severity(object).or(around.severity);
-    let file = place.file.or(around.file);
+    // phpcs calls its rules sources, below the name of the file.
+    let sniff = around.file.is_some()
+        && !object.contains_key("file")
+        && place.file.is_some()
+        && place.file == rule_source(object);
+    let code = if sniff { place.file.map(str::to_owned) } else { code };
+    let file = place.file.filter(|_| !sniff).or(around.file);
     if file.is_none() && code.is_none() && severity.is_none() {
         return None;
     }
@@ -320,19 +340,57 @@ struct Place<'a> {
 fn place(object: &Map<String, Value>) -> Place<'_> {
     let mut place = Place::default();
     fill(object, &mut place, "", 0);
+    // go vet's `"posn": "a.go:6:14"`
+    if let Some((file, line, column)) = object.get("posn").and_then(Value::as_str).and_then(position) {
+        (place.file, place.line, place.column) = (Some(file), Some(line), Some(column));
+        if let Some((_, line, column)) = object.get("end").and_then(Value::as_str).and_then(position) {
+            (place.end_line, place.end_column) = (Some(line), Some(column));
+        }
+    }
+    // markdownlint's column and length
+    if let (None, Some(range)) = (place.column, get(object, "errorrange").and_then(Value::as_array))
+        && let [column, length] = range.as_slice()
+    {
+        let number = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
+        place.column = number(column);
+        place.end_column = place.column.zip(number(length)).and_then(|(column, length)| column.checked_add(length));
+    }
     place
+}
+
+fn position(text: &str) -> Option<(&str, u32, u32)> {
+    let (head, column) = text.rsplit_once(':')?;
+    let (file, line) = head.rsplit_once(':')?;
+    Some((file, line.parse().ok()?, column.parse().ok()?))
+}
+
+/// A dotted name of capitalised words: a rule's, not a file's.
+fn rule_source(object: &Map<String, Value>) -> Option<&str> {
+    let source = object.get("source")?.as_str()?;
+    let dotted = source.split('.').count() > 2;
+    (dotted && source.split('.').all(|part| part.starts_with(|c: char| c.is_ascii_uppercase()))).then_some(source)
+}
+
+/// GHC writes a message as a list.
+fn sentences(object: &Map<String, Value>) -> Option<String> {
+    let parts: Option<Vec<&str>> = object.get("message")?.as_array()?.iter().map(Value::as_str).collect();
+    parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join("\n"))
 }
 
 /// Takes from the object itself, then from those in it that say where.
 fn fill<'a>(object: &'a Map<String, Value>, place: &mut Place<'a>, key: &str, depth: usize) {
     // The Language Server Protocol counts from 0; its columns are `character`s of a range's `start`.
-    let zero_based = object.contains_key("character") && key.starts_with("start");
+    // So do the points of a parser's tree.
+    let zero_based = object.contains_key("character") && key.starts_with("start") || key == "startpoint";
     let base = |n: Option<u32>| if zero_based { n.and_then(|n| n.checked_add(1)) } else { n };
     place.file = place.file.or_else(|| file_of(object));
     if place.line.is_none() {
         place.line = base(number(object, LINE));
-        place.column =
-            if zero_based { base(number(object, &["character"])) } else { number(object, COLUMN).filter(|n| *n > 0) };
+        place.column = if zero_based {
+            base(number(object, &["character", "column"]))
+        } else {
+            number(object, COLUMN).filter(|n| *n > 0)
+        };
     }
     if place.column.is_none() && !zero_based && depth > 0 && number(object, LINE) == place.line {
         place.column = number(object, COLUMN).filter(|n| *n > 0);
@@ -342,19 +400,17 @@ fn fill<'a>(object: &'a Map<String, Value>, place: &mut Place<'a>, key: &str, de
     if depth >= PLACE_DEPTH_MAX {
         return;
     }
-    let end = ["end", "end_location", "endPosition"].iter().find_map(|name| object.get(*name)?.as_object());
+    // rubocop counts its last column in.
+    place.end_column =
+        place.end_column.or_else(|| number(object, &["lastcolumn"]).and_then(|column| column.checked_add(1)));
+    let end =
+        ["end", "end_location", "endPosition", "end_point"].iter().find_map(|name| object.get(*name)?.as_object());
     if let Some(end) = end {
-        let zero_based = end.contains_key("character");
+        let zero_based = end.contains_key("character") || object.contains_key("end_point");
         let base = |n: Option<u32>| if zero_based { n.and_then(|n| n.checked_add(1)) } else { n };
         place.end_line = place.end_line.or_else(|| base(number(end, LINE)));
         place.end_column =
-            place.end_column.or_else(|| base(number(end, if zero_based { &["character"] } else { COLUMN })));
-    }
-    // markdownlint's `"errorRange": [column, length]`
-    if let Some(Value::Array(range)) = get(object, "errorrange")
-        && place.column.is_none()
-    {
-        place.column = range.first().and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+            place.end_column.or_else(|| base(number(end, if zero_based { &["character", "column"] } else { COLUMN })));
     }
     for name in PLACES {
         let Some(value) = get(object, name) else { continue };
@@ -362,6 +418,11 @@ fn fill<'a>(object: &'a Map<String, Value>, place: &mut Place<'a>, key: &str, de
             Value::Object(inner) => fill(inner, place, name, depth + 1),
             Value::Array(items) => match items.first() {
                 Some(Value::Object(inner)) => fill(inner, place, name, depth + 1),
+                Some(Value::Number(first)) if *name == "pos" && place.line.is_none() => {
+                    let number = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
+                    place.line = first.as_u64().and_then(|n| u32::try_from(n).ok());
+                    place.column = items.get(1).and_then(number).filter(|n| *n > 0);
+                }
                 // Columns only where the line is told elsewhere; a list of lines begins with the first.
                 Some(Value::Number(first)) if *name == "span" => {
                     place.column = place.column.or_else(|| first.as_u64().and_then(|n| u32::try_from(n).ok()));
@@ -446,6 +507,9 @@ fn code_in(object: &Map<String, Value>, names: &[&str], message: &str) -> Option
         let value = get(object, name)?;
         let text = match value {
             Value::String(text) => text.clone(),
+            Value::Number(number) if *name == "code" && object.contains_key("ghcVersion") => format!("GHC-{number}"),
+            // shellcheck leaves out what its codes begin with.
+            Value::Number(number) if *name == "code" && is_shellcheck(object) => format!("SC{number}"),
             Value::Number(number) if *name == "code" => number.to_string(),
             Value::Object(inner) => word(inner, &["id", "code", "name", "value", "ruleid"])?,
             Value::Array(items) => items.first()?.as_str()?.to_owned(),
@@ -458,11 +522,16 @@ fn code_in(object: &Map<String, Value>, names: &[&str], message: &str) -> Option
     })
 }
 
+fn is_shellcheck(object: &Map<String, Value>) -> bool {
+    ["level", "endColumn", "fix"].iter().all(|key| object.contains_key(*key))
+}
+
 fn severity(object: &Map<String, Value>) -> Option<Severity> {
     let of = |object: &Map<String, Value>| {
         SEVERITY.iter().find_map(|name| get(object, name)?.as_str().and_then(severity_word))
     };
-    of(object).or_else(|| ["rule", "extra"].iter().find_map(|name| of(get(object, name)?.as_object()?)))
+    of(object)
+        .or_else(|| ["rule", "extra", "determinations"].iter().find_map(|name| of(get(object, name)?.as_object()?)))
 }
 
 /// Only words: every tool has a scale of numbers of its own.

@@ -65,6 +65,8 @@ impl Reader for Mypy {
             line: u32::try_from(message.line).ok().filter(|line| *line > 0),
             // The text form adds one, JSON does not.
             column: u32::try_from(message.column).ok().and_then(|column| column.checked_add(1)),
+            end_line: message.end_line.and_then(|line| u32::try_from(line).ok()),
+            end_column: message.end_column.and_then(|column| u32::try_from(column).ok()?.checked_add(1)),
             related: message.hint.into_iter().map(hint).collect(),
             ..Diagnostic::default()
         });
@@ -77,6 +79,8 @@ struct Message {
     file: String,
     line: i64,
     column: i64,
+    end_line: Option<i64>,
+    end_column: Option<i64>,
     message: String,
     hint: Option<String>,
     code: Option<String>,
