@@ -1,7 +1,9 @@
-//! PureScript: `Error 1 of 2:` as the compiler prints it, `[ERROR 1/2 Code] file:line:column` as spago does.
+//! PureScript: `Error 1 of 2:` as the compiler prints it, `[ERROR 1/2 Code] file:line:column` as spago does, and
+//! `--json-errors`.
 
 use super::place::{Place, marks, number};
 use super::{Kind, Reader, Tool};
+use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 use crate::{Diagnostic, Severity};
@@ -11,6 +13,7 @@ pub(super) const TOOL: Tool = Tool {
     kind: Kind::Compiler,
     commands: &["purs", "spago build", "spago test", "spago run", "spago bundle"],
     anchors: &["Error ", "Warning ", "[ERROR ", "[WARNING "],
+    json: &["\"errorCode\""],
     reader: || Box::new(PureScript),
     ..Tool::DEFAULT
 };
@@ -21,6 +24,30 @@ const NOTES_MAX: usize = 60;
 
 struct PureScript;
 
+#[derive(serde::Deserialize)]
+struct Findings {
+    warnings: Vec<Finding>,
+    errors: Vec<Finding>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Finding {
+    error_code: String,
+    message: String,
+    filename: Option<String>,
+    position: Option<Span>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Span {
+    start_line: u32,
+    start_column: u32,
+    end_line: u32,
+    end_column: u32,
+}
+
 impl Reader for PureScript {
     fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
         let line = lines.first();
@@ -28,6 +55,28 @@ impl Reader for PureScript {
         let Some((found, read)) = found else { return 0 };
         sink.diagnostic(found);
         read
+    }
+
+    fn read_document(&mut self, document: &Document<'_>, sink: &mut Sink) -> bool {
+        let Some(Findings { warnings, errors }) = document.json() else { return false };
+        for (severity, findings) in [(Severity::Error, errors), (Severity::Warning, warnings)] {
+            for found in findings {
+                let lines = found.message.lines().map(str::trim).filter(|line| !line.is_empty());
+                let span = found.position;
+                sink.diagnostic(Diagnostic {
+                    severity: Some(severity),
+                    message: lines.collect::<Vec<_>>().join("\n"),
+                    code: Some(found.error_code),
+                    file: found.filename,
+                    line: span.as_ref().map(|span| span.start_line),
+                    column: span.as_ref().map(|span| span.start_column),
+                    end_line: span.as_ref().map(|span| span.end_line),
+                    end_column: span.as_ref().map(|span| span.end_column),
+                    ..Diagnostic::default()
+                });
+            }
+        }
+        true
     }
 }
 
@@ -215,6 +264,18 @@ mod tests {
         assert_eq!((found.line, found.column, found.end_column), (Some(10), Some(7), Some(17)));
         assert_eq!(found.message, "Name unused was introduced but not used.");
         assert_eq!(found.related[0].message, "in value declaration main");
+    }
+
+    #[test]
+    fn its_json() {
+        let text = r#"{"warnings":[],"errors":[{"suggestion":null,"moduleName":"Main","errorCode":"TypesDoNotUnify",
+            "message":"  Could not match type\n\n    Int\n","filename":"src/Main.purs",
+            "position":{"startLine":7,"startColumn":8,"endLine":7,"endColumn":11}}]}"#;
+        let text = format!("{}\n", text.replace('\n', ""));
+        let report = parse(&ToolOutput { text: text.as_bytes(), exit: Some(Exit::Code(1)), ..ToolOutput::default() });
+        let [found] = report.diagnostics.as_slice() else { panic!("{:?}", report.diagnostics) };
+        assert_eq!((found.code.as_deref(), found.line, found.end_column), (Some("TypesDoNotUnify"), Some(7), Some(11)));
+        assert_eq!((found.source.as_str(), found.message.as_str()), ("purescript", "Could not match type\nInt"));
     }
 
     #[test]
