@@ -48,6 +48,11 @@ impl<'a> Header<'a> {
         }
         let (head, range_end) = split_ranges(head);
         if let Some((file, line, column)) = place(head) {
+            // run-clang-tidy's command ends without a newline where the first finding begins.
+            let file = match file.rsplit_once(' ') {
+                Some((command, file)) if is_tidy_command(command) => file,
+                Some(_) | None => file,
+            };
             let known = file.rsplit_once('.').is_some_and(|(_, extension)| EXTENSIONS.contains(&extension))
                 || file == "<stdin>"
                 || file == "<command-line>"
@@ -70,6 +75,13 @@ impl<'a> Header<'a> {
         let named = PROGRAMS.contains(&program) && !head.contains(' ');
         named.then_some(Self { file: None, line: None, column: None, range_end: None, severity, message, code })
     }
+}
+
+/// `/usr/bin/clang-tidy-14 -p=/w -header-filter=x`
+fn is_tidy_command(text: &str) -> bool {
+    let mut words = text.split(' ');
+    let program = words.next().unwrap_or("").rsplit('/').next().unwrap_or("");
+    program.starts_with("clang-tidy") && words.clone().count() > 0 && words.all(|word| word.starts_with('-'))
 }
 
 /// `file:line` or `file:line:column`; `file +line:column` where clang writes for vi.
@@ -110,6 +122,7 @@ fn split_code(message: &str) -> (&str, Option<&str>) {
     let code = bracket.strip_prefix("-Werror,").unwrap_or(bracket);
     // clang may name a category behind the option: `[-Wunused-parameter,Semantic Issue]`.
     let code = if code.starts_with('-') { code.split(',').next().unwrap_or(code) } else { code };
+    let code = code.strip_suffix(",-warnings-as-errors").unwrap_or(code);
     let tidy = code.contains('-') && code.starts_with(|c: char| c.is_ascii_lowercase());
     let plain = !code.contains([' ', '‘', '\'', '[']);
     if plain && (code.starts_with('-') || tidy) { (text.trim_end(), Some(code)) } else { (message, None) }
@@ -127,5 +140,15 @@ mod tests {
         let line = "a.c:7:2: warning: unused parameter 'p' [-Wunused-parameter,Semantic Issue]";
         let category = Header::parse(line, |_| false).unwrap();
         assert_eq!((category.code, category.message), (Some("-Wunused-parameter"), "unused parameter 'p'"));
+    }
+
+    #[test]
+    fn a_command_before_the_file_and_what_made_it_an_error() {
+        let read = |line| Header::parse(line, |_| false).map(|found| (found.file, found.line, found.code));
+        assert_eq!(
+            read("clang-tidy-14 -p=/w /w/a.cpp:3:5: warning: bad [bugprone-x,-warnings-as-errors]"),
+            Some((Some("/w/a.cpp"), Some(3), Some("bugprone-x")))
+        );
+        assert_eq!(read("/w/a b.cpp:3:5: warning: bad"), Some((Some("/w/a b.cpp"), Some(3), None)));
     }
 }
