@@ -185,9 +185,12 @@ impl Tap {
         } else if is_suite && point.passed {
             return block;
         }
+        // Blanks at a line's end are of the title where it goes on below.
+        let line = lines.first();
+        let blanks = if title_lines > 1 { &line[line.trim_end().len()..] } else { "" };
         let more = (1..title_lines).filter_map(|n| lines.ahead(n));
         let mut test = TestCase {
-            id: more.fold(point.description.to_owned(), |id, line| id + "\n" + line),
+            id: more.fold(format!("{}{blanks}", point.description), |id, line| id + "\n" + line),
             status: status(point),
             duration_ms: yaml.duration_ms,
             ..TestCase::default()
@@ -534,8 +537,8 @@ mod tests {
 
     #[test]
     fn code_for_a_title_has_many_lines_in_a_run_of_rules_only() {
-        let rules = "ok 1 no-x valid if (a) {\n  b\n}\nok 2 no-x invalid c\n1..2\n";
-        assert_eq!(ids(&read(rules)), ["no-x valid > if (a) {\n  b\n}", "no-x invalid > c"]);
+        let rules = "ok 1 no-x valid if (a) {\n  b\n}\nok 2 no-x invalid c = \n  d\n1..2\n";
+        assert_eq!(ids(&read(rules)), ["no-x valid > if (a) {\n  b\n}", "no-x invalid > c = \n  d"]);
         let others = "ok 1 email valid address\nhello\nok 2 it works\n1..2\n";
         assert_eq!(ids(&read(others)), ["email valid address", "it works"]);
     }
