@@ -2,9 +2,12 @@
 //!
 //! An object with a message and a line is a finding where its file, its rule or its severity stands in it or around it.
 
+mod keys;
 mod unplaced;
 
 use serde_json::{Map, Value};
+
+use keys::{CODE, COLUMN, END_COLUMN, END_LINE, FILE, LINE, MESSAGE, MESSAGE_ELSE, PLACES, SEVERITY};
 
 use super::{Kind, Reader, Tool};
 use crate::document::Document;
@@ -35,173 +38,6 @@ pub(super) const TOOL: Tool = Tool {
     ..Tool::DEFAULT
 };
 
-/// Keys as they are once lowered and without `_` and `-`, the most telling first.
-const MESSAGE: &[&str] = &[
-    "message",
-    "msg",
-    "text",
-    "latermessage",
-    "issuetext",
-    "failure",
-    "overview",
-    "summary",
-    "description",
-    "displaytext",
-    "detail",
-    "desc",
-];
-const MESSAGE_ELSE: &[&str] = &[
-    "title",
-    "reason",
-    "ruledescription",
-    "shortdesc",
-    "issuetype",
-    "issuename",
-    "queryname",
-    "details",
-    "hint",
-    "comment",
-    "checkname",
-    "descr",
-    "type",
-    "rulename",
-    "rulecode",
-];
-const LINE: &[&str] = &[
-    "line",
-    "linenumber",
-    "lineno",
-    "startline",
-    "linestart",
-    "linefrom",
-    "beginline",
-    "linebegin",
-    "laterlineno",
-    "linenum",
-    "startlineno",
-    "filerow",
-    "sourceline",
-    "row",
-    "lnum",
-    "startlinenumber",
-    "maineventlinenumber",
-    "firstline",
-    "startrow",
-];
-const COLUMN: &[&str] = &[
-    "column",
-    "col",
-    "columnnumber",
-    "startcolumn",
-    "columnstart",
-    "columnfrom",
-    "begincolumn",
-    "columnbegin",
-    "linepos",
-    "startlinepos",
-    "indexstart",
-    "char",
-];
-const END_LINE: &[&str] = &["endline", "lineend", "lineto", "endlineno", "endlinenumber", "linenum", "lastline"];
-const END_COLUMN: &[&str] = &["endcolumn", "columnend", "columnto", "endlinepos", "endcolumnnumber", "endcol"];
-const FILE: &[&str] = &[
-    "file",
-    "filename",
-    "filepath",
-    "path",
-    "uri",
-    "fullpath",
-    "buildfile",
-    "laterfile",
-    "artifacturi",
-    "target",
-    "source",
-    "sourcefile",
-    "maineventfilepathname",
-    "strippedmaineventfilepathname",
-    "fullfilename",
-    "givenpath",
-    "document",
-    // SonarQube names a file by `project:path`.
-    "component",
-];
-const CODE: &[&str] = &[
-    // Before `code`, which is a piece of the source where a tool names its rules so.
-    "testid",
-    "warningtype",
-    "code",
-    "ruleid",
-    "rule",
-    "checkid",
-    "check",
-    "rulecode",
-    "checkname",
-    "rulename",
-    "rulenames",
-    "issuetypeid",
-    "issueid",
-    "latersid",
-    "key",
-    "id",
-    "checkername",
-    "checker",
-    "queryid",
-    "linter",
-    "fromlinter",
-    "smelltype",
-    "linterror",
-    "copname",
-    "checkpath",
-    "ident",
-    "type",
-    "name",
-    "kind",
-];
-const SEVERITY: &[&str] =
-    &["severity", "level", "levelname", "messageseverity", "issueseverity", "impact", "kind", "type"];
-/// Objects, or lists whose first element is one, that say where.
-const PLACES: &[&str] = &[
-    "location",
-    "locations",
-    "range",
-    "linerange",
-    "lineranges",
-    "region",
-    "position",
-    "positions",
-    "pos",
-    "start",
-    "begin",
-    "lines",
-    "line",
-    "span",
-    "spans",
-    "loc",
-    "textrange",
-    "physicallocation",
-    "startposition",
-    "primarylabel",
-    "primarylocation",
-    "filelinerange",
-    "linenumbers",
-    "occurrences",
-    "artifactlocation",
-    "sourcefile",
-    "causemetadata",
-    "files",
-    "extra",
-    "at",
-    "from",
-    "vulnerability",
-    "filepath",
-    // PREfast
-    "sfa",
-    "concrete",
-    "startpoint",
-    "symbolic",
-    "key",
-    "local",
-];
 const PLACE_DEPTH_MAX: usize = 4;
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// Of a document; what linters write has few levels.

@@ -61,7 +61,8 @@ fn finding(line: &str) -> Option<Diagnostic> {
         severity: is_error.then_some(Severity::Error),
         message: message.to_owned(),
         file: script.then(|| name.to_owned()),
-        line: line.filter(|_| script),
+        // What it cannot read may have come from standard input; `-c` has one line.
+        line: line.filter(|_| script || is_error),
         ..Diagnostic::default()
     })
 }

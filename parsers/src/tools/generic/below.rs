@@ -33,7 +33,7 @@ fn tcl(lines: Lines<'_>) -> Read<'_> {
     let mut above = (1..=Lines::BACK_MAX).map_while(|n| lines.back(n));
     above.find(|line| *line == "    while executing")?;
     let message = above.next().filter(|line| !line.is_empty())?;
-    Some((Found { file, numbers, severity: Some(Severity::Error), message }, 1))
+    Some((Found { file, numbers, severity: Some(Severity::Error), message, code: None }, 1))
 }
 
 /// csslint's `1: warning at line 3, col 4`, the message on the next line; the file's name stands alone above.
@@ -50,7 +50,7 @@ fn headed(lines: Lines<'_>) -> Read<'_> {
         .map_while(|n| lines.back(n))
         .map(str::trim)
         .find(|text| path::kind(text) == path::Kind::File && !text.contains(' '));
-    Some((Found { file: file.unwrap_or(""), numbers, severity: Some(severity), message }, 2))
+    Some((Found { file: file.unwrap_or(""), numbers, severity: Some(severity), message, code: None }, 2))
 }
 
 /// ansible-lint's `name[play]: message` and cfn-lint's `E1012 message`, the place alone on the line below.
@@ -70,7 +70,7 @@ fn beneath(lines: Lines<'_>) -> Read<'_> {
         !name.is_empty() && plain(name) && tag.bytes().all(|b| b.is_ascii_graphic()) && (!tag.is_empty() || task)
     });
     (!line.starts_with([' ', '\t']) && (coded || named) && rest.contains(' '))
-        .then_some((Found { file, numbers, severity: None, message }, 1))
+        .then_some((Found { file, numbers, severity: None, message, code: None }, 1))
 }
 
 /// `a.rb:57 Message`: no separator, so one must stand beside another.
@@ -84,7 +84,7 @@ fn sibling(lines: Lines<'_>) -> Read<'_> {
     let end = read(line)?;
     let beside = [lines.back(1), lines.ahead(1)].into_iter().flatten().any(|other| read(other).is_some());
     let (file, numbers) = place_alone(&line[..end])?;
-    beside.then_some((Found { file, numbers, severity: None, message: line[end..].trim() }, 1))
+    beside.then_some((Found { file, numbers, severity: None, message: line[end..].trim(), code: None }, 1))
 }
 
 /// pydocstyle: `a/b.py:1 at module level:`, then `        D100: message`.
@@ -98,7 +98,7 @@ fn docstyle(lines: Lines<'_>) -> Read<'_> {
     let message = lines.ahead(1).filter(|next| next.starts_with("   "))?.trim();
     let (code, _) = message.split_once(": ")?;
     let coded = code.starts_with(|c: char| c.is_ascii_uppercase()) && code.ends_with(|c: char| c.is_ascii_digit());
-    coded.then_some((Found { file, numbers, severity: None, message }, 2))
+    coded.then_some((Found { file, numbers, severity: None, message, code: None }, 2))
 }
 
 /// `a/b.hs:3:4:` or `Warning: /a/b.pl:9:`, then the message: indented, behind `Warning:`, or in gfortran's way some lines below
@@ -123,25 +123,38 @@ fn alone(lines: Lines<'_>) -> Read<'_> {
         if let Some(severity) = cut.severity
             && below.split_once(": ").is_some_and(|(word, _)| severity::only(word).is_some())
         {
-            return Some((Found { file, numbers, severity: Some(severity), message: below }, n + 1));
+            return Some((Found { file, numbers, severity: Some(severity), message: below, code: None }, n + 1));
         }
         // The message at once, with what it is about indented.
+        if n == 1 && said.is_some() && is_numbered(below) {
+            // pug's, past the code and a gap
+            let gap = (2..=BELOW_MAX + 4).find(|n| lines.ahead(*n).is_some_and(str::is_empty))?;
+            let message = lines.ahead(gap + 1).map(str::trim).filter(|text| !text.is_empty())?;
+            return Some((Found { file, numbers, severity: said, message, code: None }, gap + 2));
+        }
         if n == 1 && said.is_some() && next.starts_with([' ', '\t']) && !below.is_empty() {
-            return Some((Found { file, numbers, severity: said, message: below }, 2));
+            return Some((Found { file, numbers, severity: said, message: below, code: None }, 2));
         }
         let sentence = below.len() > 8 && below.contains(' ') && !below.starts_with(['|', '^']);
         if n == 1 && sentence && colon && numbers.column.is_some() && below.starts_with(|c: char| c.is_alphabetic()) {
-            return Some((Found { file, numbers, severity: None, message: below }, 2));
+            return Some((Found { file, numbers, severity: None, message: below, code: None }, 2));
         }
         // packwerk
         if n == 1 && sentence && !colon && numbers.column.is_some() && below.contains(" violation: ") {
-            return Some((Found { file, numbers, severity: None, message: below }, 2));
+            return Some((Found { file, numbers, severity: None, message: below, code: None }, 2));
         }
         if n == 1 && !colon || place_alone(below.trim_end_matches(':')).is_some() {
             break;
         }
     }
     None
+}
+
+/// `> 2| code`
+fn is_numbered(line: &str) -> bool {
+    line.trim_start_matches(['>', ' '])
+        .split_once('|')
+        .is_some_and(|(number, _)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// `1. WARNING in /a/B.java (at line 10)`, the code, a row of carets, then the message.
@@ -169,7 +182,7 @@ pub(super) fn eclipse(lines: Lines<'_>) -> Read<'_> {
         let (marks, message) = (lines.ahead(n)?, lines.ahead(n + 1)?);
         let (marks, message) = (marks[bare(marks)?..].trim(), message[bare(message)?..].trim());
         (!marks.is_empty() && marks.bytes().all(|b| b == b'^') && !message.is_empty())
-            .then_some((Found { file: file.trim(), numbers, severity: Some(severity), message }, n + 2))
+            .then_some((Found { file: file.trim(), numbers, severity: Some(severity), message, code: None }, n + 2))
     })
 }
 
@@ -191,7 +204,7 @@ fn powershell(lines: Lines<'_>) -> Read<'_> {
         (_, Some(above)) => (above, 1),
         (None, None) => return None,
     };
-    Some((Found { file, numbers, severity: Some(Severity::Error), message }, read))
+    Some((Found { file, numbers, severity: Some(Severity::Error), message, code: None }, read))
 }
 
 /// A simulator's `# ** Error: message`, then `#    Time: 0 us  Scope: a.b File: /a/b.sv Line: 312`.
@@ -201,7 +214,7 @@ fn simulator(lines: Lines<'_>) -> Read<'_> {
     let above = lines.back(1)?.trim_start_matches(['#', ' ', '*']);
     let severity = severity::cut(above).severity?;
     let numbers = Numbers { line: line.trim().parse().ok()?, column: None, end_line: None, end_column: None };
-    Some((Found { file: file.trim(), numbers, severity: Some(severity), message: above }, 1))
+    Some((Found { file: file.trim(), numbers, severity: Some(severity), message: above, code: None }, 1))
 }
 
 /// Maven with Eclipse's compiler: `[WARNING] /a/B.java:[13]`, the code, carets, the message.
@@ -215,7 +228,7 @@ fn bracketed(lines: Lines<'_>) -> Read<'_> {
         let marks = lines.ahead(n)?.trim();
         let message = lines.ahead(n + 1)?.trim();
         (!marks.is_empty() && marks.bytes().all(|b| b == b'^') && !message.is_empty())
-            .then_some((Found { file, numbers, severity: Some(severity), message }, n + 2))
+            .then_some((Found { file, numbers, severity: Some(severity), message, code: None }, n + 2))
     })
 }
 
@@ -227,7 +240,7 @@ fn entity(lines: Lines<'_>) -> Read<'_> {
     let message = lines.back(1)?;
     let severity = severity::cut(message).severity?;
     let numbers = Numbers { line: line.parse().ok()?, column: column.parse().ok(), end_line: None, end_column: None };
-    Some((Found { file: file.trim(), numbers, severity: Some(severity), message }, 1))
+    Some((Found { file: file.trim(), numbers, severity: Some(severity), message, code: None }, 1))
 }
 
 /// `name:3`, `name:3:4`, `name:3.4-26`, nothing else.

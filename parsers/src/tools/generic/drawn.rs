@@ -29,7 +29,7 @@ pub(super) fn arrow(lines: Lines<'_>) -> Option<Found<'_>> {
         Some(("☞", rest)) => (Some(Severity::Hint), rest),
         Some(_) | None => (severity::cut(message).severity, message),
     };
-    said.map(|severity| Found { file, numbers, severity: Some(severity), message })
+    said.map(|severity| Found { file, numbers, severity: Some(severity), message, code: None })
 }
 
 /// A rule of dashes ends in the place; the message is the first paragraph below.
@@ -45,7 +45,7 @@ pub(super) fn ruled(lines: Lines<'_>) -> Option<(Found<'_>, usize)> {
     let message = below(at)?;
     if let Some(Some(severity)) = severity::only(title.trim_end()) {
         let (file, numbers) = place_alone(place)?;
-        return Some((Found { file, numbers, severity: Some(severity), message }, at + 1));
+        return Some((Found { file, numbers, severity: Some(severity), message, code: None }, at + 1));
     }
     // Elm shows the line's number beside the code.
     let name = title.strip_prefix("-- ")?.trim_end();
@@ -62,6 +62,6 @@ pub(super) fn ruled(lines: Lines<'_>) -> Option<(Found<'_>, usize)> {
         let bar = lines.ahead(n)?.len() - code.len() + 1;
         let column = column.and_then(|column| u32::try_from((column + 1).checked_sub(bar)?).ok()).filter(|c| *c > 0);
         let numbers = Numbers { line, column, end_line: None, end_column: None };
-        Some((Found { file: place, numbers, severity: None, message }, n + 1))
+        Some((Found { file: place, numbers, severity: None, message, code: None }, n + 1))
     })
 }

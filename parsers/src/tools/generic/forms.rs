@@ -17,7 +17,6 @@ pub(super) fn read(text: &str) -> Option<Found<'_>> {
         pipes,
         black,
         spoken,
-        lettered,
         prose,
         numbered,
         at_end,
@@ -51,7 +50,13 @@ fn at_sign(text: &str) -> Option<Found<'_>> {
     let (line, rest) = digits(rest)?;
     let (column, rest) = digits(rest.strip_prefix(':')?)?;
     let message = rest.trim_start_matches([' ', '-', ':']);
-    is_file(file).then_some(Found { file, numbers: place(line, Some(column)), severity: Some(severity), message })
+    is_file(file).then_some(Found {
+        file,
+        numbers: place(line, Some(column)),
+        severity: Some(severity),
+        message,
+        code: None,
+    })
 }
 
 /// `warning file=/a/B.scala message=text line=190 column=33`
@@ -62,7 +67,7 @@ fn attributes(text: &str) -> Option<Found<'_>> {
     let (message, rest) = rest.rsplit_once(" line=")?;
     let (line, rest) = digits(rest)?;
     let column = rest.strip_prefix(" column=").and_then(digits).map(|(column, _)| column);
-    Some(Found { file, numbers: place(line, column), severity: Some(severity), message })
+    Some(Found { file, numbers: place(line, column), severity: Some(severity), message, code: None })
 }
 
 /// `[WARNING:/a/b.thrift:17] message`
@@ -72,7 +77,7 @@ fn in_tag(text: &str) -> Option<Found<'_>> {
     let severity = severity::only(word)??;
     let (file, line) = place_of.rsplit_once(':')?;
     let (line, "") = digits(line)? else { return None };
-    is_file(file).then_some(Found { file, numbers: place(line, None), severity: Some(severity), message })
+    is_file(file).then_some(Found { file, numbers: place(line, None), severity: Some(severity), message, code: None })
 }
 
 /// `SP:[AL8]:APKBUILD:2:message`, `tnsdlx:(W) a.sdl (398):message`, `a.robot:W:1:2:Rule:message`, `luac /a/b.lua:1: message`
@@ -80,9 +85,9 @@ fn tagged(text: &str) -> Option<Found<'_>> {
     if let Some((head, rest)) = text.split_once(":[")
         && head.len() <= 8
         && head.bytes().all(|b| b.is_ascii_uppercase())
-        && let Some((_, rest)) = rest.split_once("]:")
+        && let Some((code, rest)) = rest.split_once("]:")
     {
-        return plain(rest);
+        return plain(rest).map(|found| Found { code: Some(code), ..found });
     }
     if let Some((program, rest)) = text.split_once(":(")
         && program.len() <= 16
@@ -93,7 +98,7 @@ fn tagged(text: &str) -> Option<Found<'_>> {
         && let Some((line, rest)) = digits(rest)
         && let Some(message) = rest.strip_prefix("):")
     {
-        return Some(Found { file, numbers: place(line, None), severity: Some(severity), message });
+        return Some(Found { file, numbers: place(line, None), severity: Some(severity), message, code: None });
     }
     if let Some((file, rest)) = text.split_once(':')
         && let Some((letter, rest)) = rest.split_once(':')
@@ -103,7 +108,7 @@ fn tagged(text: &str) -> Option<Found<'_>> {
         && let Some((column, rest)) = rest.strip_prefix(':').and_then(digits)
         && let Some(message) = rest.strip_prefix(':')
     {
-        return Some(Found { file, numbers: place(line, Some(column)), severity: Some(severity), message });
+        return Some(Found { file, numbers: place(line, Some(column)), severity: Some(severity), message, code: None });
     }
     let (program, rest) = text.split_once(' ')?;
     let is_program = program.len() <= 24 && program.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
@@ -121,6 +126,7 @@ fn plain(text: &str) -> Option<Found<'_>> {
         numbers,
         severity: None,
         message,
+        code: None,
     })
 }
 
@@ -133,7 +139,7 @@ fn quoted(text: &str) -> Option<Found<'_>> {
         && let Some(message) = rest.strip_prefix("] ")
         && let Some(severity) = head.rsplit(' ').next().and_then(|code| severity::of_letter(code.get(..1)?))
     {
-        return Some(Found { file, numbers: place(line, Some(column)), severity: Some(severity), message });
+        return Some(Found { file, numbers: place(line, Some(column)), severity: Some(severity), message, code: None });
     }
     let (file, rest) = text.strip_prefix('"')?.split_once("\",")?;
     let (line, rest) = digits(rest)?;
@@ -141,10 +147,10 @@ fn quoted(text: &str) -> Option<Found<'_>> {
     if let Some(rest) = message.strip_prefix("Severity-") {
         let (_, message) = rest.split_once('[')?;
         let message = message.split_once("]:").map_or(message, |(_, message)| message);
-        return Some(Found { file, numbers: place(line, None), severity: None, message });
+        return Some(Found { file, numbers: place(line, None), severity: None, message, code: None });
     }
     let said = severity::cut(message).severity;
-    said.map(|_| Found { file, numbers: place(line, None), severity: None, message })
+    said.map(|_| Found { file, numbers: place(line, None), severity: None, message, code: None })
 }
 
 /// `Error: message (file: /a/b.pp, line: 5, column: 11)`, `a.fish (line 20): message`
@@ -153,12 +159,12 @@ fn puppet(text: &str) -> Option<Found<'_>> {
         let (file, rest) = rest.split_once(", line: ")?;
         let (line, rest) = digits(rest)?;
         let column = rest.strip_prefix(", column: ").and_then(digits).map(|(column, _)| column);
-        return Some(Found { file, numbers: place(line, column), severity: None, message: head });
+        return Some(Found { file, numbers: place(line, column), severity: None, message: head, code: None });
     }
     let (file, rest) = text.split_once(" (line ")?;
     let (line, rest) = digits(rest)?;
     let message = rest.strip_prefix("): ")?;
-    is_file(file).then_some(Found { file, numbers: place(line, None), severity: None, message })
+    is_file(file).then_some(Found { file, numbers: place(line, None), severity: None, message, code: None })
 }
 
 /// `/a/b.pp - ERROR: message on line 7`
@@ -167,7 +173,7 @@ fn on_line(text: &str) -> Option<Found<'_>> {
     let (line, "") = digits(line)? else { return None };
     let (file, message) = head.split_once(" - ")?;
     let severity = severity::cut(message).severity?;
-    is_file(file).then_some(Found { file, numbers: place(line, None), severity: Some(severity), message })
+    is_file(file).then_some(Found { file, numbers: place(line, None), severity: Some(severity), message, code: None })
 }
 
 /// `FC001: message: ./a/b.rb:8`
@@ -185,6 +191,7 @@ fn behind_rule(text: &str) -> Option<Found<'_>> {
         numbers: place(line, None),
         severity: None,
         message,
+        code: None,
     })
 }
 
@@ -196,11 +203,11 @@ fn pipes(text: &str) -> Option<Found<'_>> {
     if kind.is_empty() || !kind.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
         return None;
     }
-    let (_code, file) = (parts.next()?, parts.next()?);
+    let (code, file) = (parts.next()?, parts.next()?);
     let (line, "") = digits(parts.next()?)? else { return None };
     let (column, "") = digits(parts.next()?)? else { return None };
     let message = parts.nth(1)?;
-    Some(Found { file, numbers: place(line, Some(column)), severity: Some(severity), message })
+    Some(Found { file, numbers: place(line, Some(column)), severity: Some(severity), message, code: Some(code) })
 }
 
 /// `error: cannot format a/b.py: Cannot parse: 5:1: message`; Black also writes the version in between.
@@ -210,17 +217,7 @@ fn black(text: &str) -> Option<Found<'_>> {
     let (line, after) = digits(rest)?;
     let (column, after) = after.strip_prefix(':').and_then(digits)?;
     let message = after.strip_prefix(": ")?;
-    Some(Found { file, numbers: place(line, Some(column)), severity: Some(Severity::Error), message })
-}
-
-/// Sun's Pascal: `E 18520 line 61 -  0 is undefined`, below a line that names the file.
-fn lettered(text: &str) -> Option<Found<'_>> {
-    let (letter, rest) = text.split_once(' ')?;
-    let severity = severity::of_letter(letter)?;
-    let (_, rest) = digits(rest)?;
-    let (line, rest) = digits(rest.strip_prefix(" line ")?)?;
-    let message = rest.strip_prefix(" - ")?.trim_start();
-    Some(Found { file: "", numbers: place(line, None), severity: Some(severity), message })
+    Some(Found { file, numbers: place(line, Some(column)), severity: Some(Severity::Error), message, code: None })
 }
 
 /// `Line   5: W message`, `fecs WARN → line 20, col 25: message`
@@ -251,6 +248,7 @@ fn spoken(text: &str) -> Option<Found<'_>> {
         numbers: place(line, column),
         severity,
         message,
+        code: None,
     })
 }
 
@@ -262,7 +260,13 @@ fn numbered(text: &str) -> Option<Found<'_>> {
         && let Some((column, rest)) = rest.strip_prefix(':').and_then(digits)
         && let Some(message) = rest.strip_prefix(": ")
     {
-        return Some(Found { file: "", numbers: place(line, Some(column)), severity: Some(severity), message });
+        return Some(Found {
+            file: "",
+            numbers: place(line, Some(column)),
+            severity: Some(severity),
+            message,
+            code: None,
+        });
     }
     // `Error 24 at (2:a.f90) : message`
     if let Some((word, rest)) = text.split_once(" at (")
@@ -270,7 +274,13 @@ fn numbered(text: &str) -> Option<Found<'_>> {
         && let Some((line, rest)) = digits(rest)
         && let Some((file, message)) = rest.strip_prefix(':').and_then(|rest| rest.split_once(") : "))
     {
-        return is_file(file).then_some(Found { file, numbers: place(line, None), severity: Some(severity), message });
+        return is_file(file).then_some(Found {
+            file,
+            numbers: place(line, None),
+            severity: Some(severity),
+            message,
+            code: None,
+        });
     }
     let (head, message) = text.split_once(' ')?;
     let tag = message.strip_prefix('[').and_then(|rest| rest.split_once("] "));
@@ -286,7 +296,7 @@ fn numbered(text: &str) -> Option<Found<'_>> {
     }
     let (file, line) = head.rsplit_once(':')?;
     let (line, "") = digits(line)? else { return None };
-    is_file(file).then_some(Found { file, numbers: place(line, None), severity: None, message })
+    is_file(file).then_some(Found { file, numbers: place(line, None), severity: None, message, code: None })
 }
 
 /// write-good's `"So" adds no meaning on line 4 at column 0`
@@ -296,7 +306,7 @@ fn prose(text: &str) -> Option<Found<'_>> {
     let ((line, ""), (column, "")) = (digits(line)?, digits(column)?) else { return None };
     // Columns are counted from 0.
     let message = &text[..=message.len()];
-    Some(Found { file: "", numbers: place(line, column.checked_add(1)), severity: None, message })
+    Some(Found { file: "", numbers: place(line, column.checked_add(1)), severity: None, message, code: None })
 }
 
 /// `a/b.pl: message at line 1, column 1.  More.`, `jq: parse error: message at line 1, column 9`,
@@ -311,8 +321,11 @@ fn at_end(text: &str) -> Option<Found<'_>> {
     }
     let numbers = place(line, Some(column));
     match head.split_once(": ") {
-        Some((file, message)) if is_file(file) => Some(Found { file, numbers, severity: None, message }),
-        Some(_) | None => Some(Found { file: "", numbers, severity: None, message: head }),
+        Some((file, message)) if is_file(file) => Some(Found { file, numbers, severity: None, message, code: None }),
+        Some((_, said)) if severity::cut(said).severity.is_some() => {
+            Some(Found { file: "", numbers, severity: None, message: said, code: None })
+        }
+        Some(_) | None => Some(Found { file: "", numbers, severity: None, message: head, code: None }),
     }
 }
 
@@ -323,7 +336,7 @@ fn shouted(text: &str) -> Option<Found<'_>> {
     let severity = severity::only(word)??;
     let (line, rest) = digits(rest.trim_start().strip_prefix("at line ")?)?;
     let message = rest.strip_prefix(": ")?;
-    Some(Found { file, numbers: place(line, None), severity: Some(severity), message })
+    Some(Found { file, numbers: place(line, None), severity: Some(severity), message, code: None })
 }
 
 /// Sphinx's `/a/b.py:docstring of pkg.mod.name:26: WARNING: message`
@@ -332,7 +345,7 @@ fn docstring(text: &str) -> Option<Found<'_>> {
     let (_, rest) = rest.split_once(':')?;
     let (line, rest) = digits(rest)?;
     let message = rest.strip_prefix(": ")?;
-    is_file(file).then_some(Found { file, numbers: place(line, None), severity: None, message })
+    is_file(file).then_some(Found { file, numbers: place(line, None), severity: None, message, code: None })
 }
 
 /// zptlint's `Error in: a.pt  message  , at line 12`
@@ -347,6 +360,7 @@ fn zpt(text: &str) -> Option<Found<'_>> {
         numbers: place(line, None),
         severity,
         message,
+        code: None,
     })
 }
 
@@ -365,6 +379,7 @@ fn whole_file(text: &str) -> Option<Found<'_>> {
         numbers: place(0, None),
         severity: Some(severity),
         message: message.trim_start(),
+        code: None,
     })
 }
 
@@ -375,5 +390,5 @@ fn questa(text: &str) -> Option<Found<'_>> {
     let (code, _) = message.strip_prefix('(')?.split_once(") ")?;
     let (program, number) = code.split_once('-')?;
     let known = matches!(program, "vsim" | "vlog" | "vcom" | "vopt") && number.bytes().all(|b| b.is_ascii_digit());
-    known.then_some(Found { file: "", numbers: place(0, None), severity: Some(severity), message })
+    known.then_some(Found { file: "", numbers: place(0, None), severity: Some(severity), message, code: None })
 }

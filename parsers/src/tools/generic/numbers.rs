@@ -109,6 +109,7 @@ fn sequence(text: &str) -> Option<(Numbers, usize, &str)> {
         (1, ..) => {}
         (2, '-', ..) => numbers.end_line = Some(second),
         (2, ..) => numbers.column = Some(second),
+        (3, '-', '.', _) => (numbers.end_line, numbers.end_column) = (Some(second), inclusive(third)),
         (3, '-', ..) => numbers.end_line = Some(second),
         (3, _, '-', _) => (numbers.column, numbers.end_column) = (Some(second), inclusive(third)),
         (3, ..) => numbers.column = Some(second),

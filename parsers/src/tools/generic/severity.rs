@@ -1,5 +1,6 @@
 //! Severities and codes around a message, in the ways tools write them.
 
+use super::code::{back, code_in_front, is_aliased, is_code, is_rule};
 use crate::Severity;
 
 pub(super) struct Said<'a> {
@@ -39,6 +40,8 @@ const WORDS: &[(&str, Severity)] = &[
     ("information", Severity::Info),
     ("info", Severity::Info),
     ("remark", Severity::Info),
+    ("static error", Severity::Error),
+    ("check", Severity::Info),
     ("style", Severity::Info),
     ("convention", Severity::Info),
     ("refactor", Severity::Info),
@@ -50,7 +53,7 @@ const WORDS: &[(&str, Severity)] = &[
     ("help", Severity::Hint),
 ];
 
-fn letter(c: char) -> Option<Severity> {
+pub(super) fn letter(c: char) -> Option<Severity> {
     match c {
         'E' | 'F' | 'e' => Some(Severity::Error),
         'W' | 'w' => Some(Severity::Warning),
@@ -61,7 +64,7 @@ fn letter(c: char) -> Option<Severity> {
 }
 
 /// The severity word at the front, and what follows it.
-fn word(text: &str) -> Option<(Severity, &str, &str)> {
+pub(super) fn word(text: &str) -> Option<(Severity, &str, &str)> {
     let first = text.bytes().next()?.to_ascii_lowercase();
     if !first.is_ascii_lowercase() {
         return None;
@@ -90,18 +93,51 @@ pub(super) fn only(text: &str) -> Option<Option<Severity>> {
 
 /// A severity or a program's name before a place: `[ERROR] `, `error: `, `W: `, `ERROR in `, `3>`, `eslint: `.
 pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
+    coded_prefix(text).map(|(severity, _, rest)| (severity, rest))
+}
+
+/// [`prefix`], and the code in it: `Error E2010 `, `Warning 600: `, `Warning-WIDTH: `, `(CompileError) `.
+pub(super) fn coded_prefix(text: &str) -> Option<(Option<Severity>, Option<&str>, &str)> {
+    if let Some((name, rest)) = text.strip_prefix('(').and_then(|rest| rest.split_once(") "))
+        && name.ends_with("Error")
+        && !name.contains(' ')
+    {
+        return Some((Some(Severity::Error), Some(name), rest.trim_start()));
+    }
+    // Verilator's `Warning-WIDTH: `
+    if let Some((head, rest)) = text.split_once(": ")
+        && let Some((name, code)) = head.split_once('-')
+        && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && let Some((severity, "", _)) = word(name)
+    {
+        return Some((Some(severity), Some(code).filter(|code| !code.is_empty()), rest));
+    }
+    if let Some((severity, rest, _)) = word(text) {
+        // Questa's `Warning (downgraded): `
+        let rest = ["(downgraded)", "(suppressible)", "(suppressed)"]
+            .iter()
+            .find_map(|word| rest.strip_prefix(' ')?.strip_prefix(word))
+            .unwrap_or(rest);
+        // `Warning 600: `, `Error E2010 `, `WARNING[4]: `
+        let number = rest.strip_prefix(' ').or_else(|| rest.strip_prefix('[')).unwrap_or(rest);
+        let end = number.find([' ', ':', ']']).unwrap_or(number.len());
+        let coded = is_code(&number[..end]) || (end > 0 && number[..end].bytes().all(|b| b.is_ascii_digit()));
+        // `Error:11:1: message` tells a place, not a code.
+        let code = Some(&number[..end]).filter(|_| coded && number.len() < rest.len());
+        let rest = if code.is_some() { &number[end..] } else { rest };
+        let rest = rest.trim_start_matches(['!', ':', ',', '-', ']', ')']).trim_start();
+        let rest = ["in file ", "in ", "at ", "on ", "file "].iter().find_map(|w| rest.strip_prefix(w)).unwrap_or(rest);
+        return Some((Some(severity), code, rest));
+    }
+    other_prefix(text).map(|(severity, rest)| (severity, None, rest))
+}
+
+fn other_prefix(text: &str) -> Option<(Option<Severity>, &str)> {
     if let Some((tag, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']'))
         && tag.len() < 40
     {
         let severity = word(tag).map(|(severity, _, _)| severity).or_else(|| one_letter(tag));
         return Some((severity, rest.trim_start_matches([' ', ':', '\t'])));
-    }
-    // Elixir's `(CompileError) `
-    if let Some((name, rest)) = text.strip_prefix('(').and_then(|rest| rest.split_once(") "))
-        && name.ends_with("Error")
-        && !name.contains(' ')
-    {
-        return Some((Some(Severity::Error), rest.trim_start()));
     }
     // GLib's `Gtk-WARNING **: `, which may also tell the time
     if let Some((head, rest)) = text.split_once(" **: ")
@@ -124,38 +160,15 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
         };
         return Some((Some(severity), rest));
     }
-    // Verilator's `Warning-WIDTH: `
-    if let Some((head, rest)) = text.split_once(':')
-        && let Some(rest) = rest.strip_prefix(' ')
-        && let Some((name, code)) = head.split_once('-')
-        && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-        && let Some((severity, "", _)) = word(name)
-    {
-        return Some((Some(severity), rest));
-    }
-    if let Some((severity, rest, _)) = word(text) {
-        // Questa's `Warning (downgraded): `
-        let rest = ["(downgraded)", "(suppressible)", "(suppressed)"]
-            .iter()
-            .find_map(|word| rest.strip_prefix(' ')?.strip_prefix(word))
-            .unwrap_or(rest);
-        // `Warning 600: `, `Error E2010 `, `WARNING[4]: `
-        let number = rest.strip_prefix(' ').or_else(|| rest.strip_prefix('[')).unwrap_or(rest);
-        let end = number.find([' ', ':', ']']).unwrap_or(number.len());
-        let coded = is_code(&number[..end]) || (end > 0 && number[..end].bytes().all(|b| b.is_ascii_digit()));
-        let rest = if coded { &number[end..] } else { rest };
-        let rest = rest.trim_start_matches(['!', ':', ',', '-', ']', ')']).trim_start();
-        let rest = ["in file ", "in ", "at ", "on ", "file "].iter().find_map(|w| rest.strip_prefix(w)).unwrap_or(rest);
-        return Some((Some(severity), rest));
-    }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     if digits > 0
         && let Some(rest) = text[digits..].strip_prefix('>')
     {
         return Some((None, rest.trim_start()));
     }
-    if let Some(rest) =
-        ["✖ ", "✗ ", "× ", "✘ ", "❌ ", "* ", "- ", "⚠ ", "++ "].iter().find_map(|mark| text.strip_prefix(mark))
+    if let Some(rest) = ["✖ ", "✗ ", "× ", "✘ ", "❌ ", "* ", "- ", "⚠ ", "++ ", "→ ", "↗ ", "↑ ", "↘ ", "↓ "]
+        .iter()
+        .find_map(|mark| text.strip_prefix(mark))
     {
         return Some((None, rest.trim_start()));
     }
@@ -170,9 +183,18 @@ pub(super) fn prefix(text: &str) -> Option<(Option<Severity>, &str)> {
     if let Some(severity) = one_letter(name).filter(|_| rest.starts_with(' ') && code.is_empty()) {
         return Some((Some(severity), rest.trim_start()));
     }
-    // A program with its path speaks.
-    if name.starts_with('/') && code.is_empty() && word(rest.trim_start()).is_some() {
-        return Some((None, rest.trim_start()));
+    // A program with its path speaks, of a severity or of a place.
+    if name.starts_with('/')
+        && code.is_empty()
+        && let Some(said) = rest.strip_prefix(' ')
+    {
+        let names_place = said.split_once(':').is_some_and(|(file, rest)| {
+            !file.contains(' ') && rest.starts_with(|c: char| c.is_ascii_digit()) && !file.starts_with('/')
+        });
+        let is_program = !name.rsplit('/').next().unwrap_or("").contains('.');
+        if word(said.trim_start()).is_some() || is_program && (names_place || said.starts_with('/')) {
+            return Some((None, said.trim_start()));
+        }
     }
     // The program that speaks: a word, nothing else.
     let program = code.is_empty()
@@ -214,6 +236,15 @@ fn front(said: &mut Said<'_>) {
             if let Some(severity) = severity.or_else(|| one_letter(tag)) {
                 said.severity = Some(severity);
                 said.message = rest.trim_start_matches([':', ' ', '-', '\t']);
+                // `[W] Indentation: message`
+                if tag.len() == 1
+                    && let Some((name, message)) = said.message.split_once(": ")
+                    && name.starts_with(|c: char| c.is_ascii_uppercase())
+                    && name.bytes().all(|b| b.is_ascii_alphanumeric())
+                {
+                    (said.code, said.message) = (Some(name), message.trim_start());
+                    return;
+                }
                 code_in_front(said);
                 return;
             }
@@ -267,6 +298,31 @@ fn class(text: &str) -> Option<(&str, &str)> {
     (is_name && !message.trim().is_empty()).then(|| (name, message.trim_start()))
 }
 
+/// `SyntaxError: message`: the class of an error is part of the message.
+fn failure(text: &str) -> bool {
+    text.split_once(": ").is_some_and(|(name, _)| {
+        name.strip_suffix("Error").is_some_and(|stem| {
+            stem.starts_with(|c: char| c.is_ascii_uppercase())
+                && stem.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
+        })
+    })
+}
+
+/// GNU's `warning message` without a colon.
+fn is_warned(head: &str, after: &str) -> bool {
+    head.eq_ignore_ascii_case("warning") && after.starts_with(' ')
+}
+
+/// libxml's `element x: validity error : message`
+fn within(text: &str) -> Option<Severity> {
+    [(" error : ", Severity::Error), (" warning : ", Severity::Warning)].iter().find_map(|(word, severity)| {
+        let (head, _) = text.split_once(word)?;
+        head.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b':' | b'-' | b'_' | b'/'))
+            .then_some(*severity)
+    })
+}
+
 fn front_word(said: &mut Said<'_>) {
     let text = said.message;
     if let Some((name, message)) = class(text) {
@@ -285,6 +341,20 @@ fn front_word(said: &mut Said<'_>) {
             || is_aliased(first)
             || after.is_empty();
         let upper = head.bytes().all(|b| b.is_ascii_uppercase() || b == b' ');
+        // Spectral's `error no-x "message"`
+        let ruled = first.contains('-') && is_rule(first) && first.starts_with(|c: char| c.is_ascii_lowercase());
+        if ruled && next.len() > first.len() {
+            (said.severity, said.code) = (Some(severity), Some(first));
+            said.message = next[first.len()..].trim_start_matches([':', ' ']);
+            return;
+        }
+        // `syntax error near x`: it says error, and is all there is to read.
+        if !marked && !upper && head.ends_with("error") && head.contains(' ')
+            || !marked && !upper && is_warned(head, after)
+        {
+            said.severity = Some(severity);
+            return;
+        }
         if marked || upper {
             said.severity = Some(severity);
             let keep =
@@ -309,6 +379,11 @@ fn front_word(said: &mut Said<'_>) {
             return;
         }
     }
+    if failure(text) || text.split_once(' ').is_some_and(|(code, rest)| is_code(code) && failure(rest)) {
+        said.severity = Some(Severity::Error);
+    } else if let Some(severity) = within(text) {
+        said.severity = Some(severity);
+    }
     // `E: x`, `W:x`
     let mut chars = text.chars();
     if let (Some(first), Some(':')) = (chars.next(), chars.next())
@@ -316,107 +391,11 @@ fn front_word(said: &mut Said<'_>) {
     {
         said.severity = Some(severity);
         said.message = text[2..].trim_start();
+        // rpmlint's `E: hardcoded-library-path in %_prefix` is a sentence with its rule in it.
+        let rule = said.message.split(' ').next().unwrap_or("");
+        if rule.contains('-') && is_rule(rule) && rule.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
+            said.code = Some(rule);
+        }
     }
     code_in_front(said);
-}
-
-/// `X12: message`, `X12 message`, `[X12] message`, `(X12) message`, `#12: message`
-fn code_in_front(said: &mut Said<'_>) {
-    if said.code.is_some() {
-        return;
-    }
-    let text = said.message;
-    for (open, close) in [('[', ']'), ('(', ')')] {
-        if let Some((tag, rest)) = text.strip_prefix(open).and_then(|rest| rest.split_once(close))
-            && (is_code(tag) || is_rule(tag) && tag.contains(['-', '/', '_']))
-            && !rest.trim().is_empty()
-        {
-            // luacheck's `(W111)` says the severity by its letter.
-            if open == '(' && said.severity.is_none() && tag.len() == 4 && is_code(tag) {
-                said.severity = tag.chars().next().filter(|c| matches!(c, 'E' | 'W')).and_then(letter);
-            }
-            said.code = Some(tag);
-            said.message = rest.trim_start_matches([':', ' ', '-']);
-            return;
-        }
-    }
-    let Some((first, rest)) = text.split_once(|c: char| c.is_whitespace()) else { return };
-    let bare = first.trim_end_matches(':');
-    let numbered = bare.starts_with('#')
-        && bare.len() > 1
-        && bare[1..].trim_end_matches("-D").bytes().all(|b| b.is_ascii_digit() || b == b'-');
-    let named = first.ends_with(':') && is_rule(bare) && bare.contains(['-', '/', '_']) && !bare.starts_with('/');
-    if (is_code(bare) || numbered || named || is_aliased(bare)) && !rest.trim().is_empty() {
-        said.code = Some(bare.trim_start_matches('#'));
-        said.message = rest.trim_start_matches([':', ' ', '-']);
-        // hadolint: `DL3008 warning: message`; Pro*C: `PCC-02150: error at …`
-        if said.severity.is_none()
-            && let Some((severity, rest, _)) = word(said.message)
-            && (rest.is_empty() || rest.starts_with(':'))
-        {
-            said.severity = Some(severity);
-            if let Some(message) = rest.strip_prefix(':') {
-                said.message = message.trim_start();
-            }
-        }
-    }
-}
-
-/// `message [rule]`, `message (rule)`, eslint's `message [Error/rule]`
-fn back(said: &mut Said<'_>) {
-    let text = said.message.trim_end();
-    for (open, close) in [(" [", ']'), (" (", ')')] {
-        let Some((message, tag)) = text.strip_suffix(close).and_then(|rest| rest.rsplit_once(open)) else { continue };
-        let (severity, tag) = match tag.split_once('/') {
-            Some((head, rule)) => match word(head).filter(|(_, rest, _)| rest.is_empty()) {
-                Some((severity, _, _)) => (Some(severity), rule),
-                None => (None, tag),
-            },
-            None => match word(tag).filter(|(_, rest, _)| rest.is_empty()) {
-                Some((severity, _, _)) => (Some(severity), ""),
-                None => (None, tag),
-            },
-        };
-        let is_tag = is_code(tag) || is_rule(tag) && (open == " [" || tag.contains(['-', '/', '_']));
-        if message.trim().is_empty() || !(is_tag || severity.is_some()) {
-            continue;
-        }
-        said.severity = said.severity.or(severity);
-        said.code = (!tag.is_empty() && is_tag).then_some(tag);
-        said.message = message.trim_end();
-        // Standard's `message (rule) (warning)`
-        if tag.is_empty()
-            && let Some((message, rule)) = said.message.strip_suffix(')').and_then(|rest| rest.rsplit_once(" ("))
-            && is_rule(rule)
-        {
-            (said.code, said.message) = (Some(rule), message.trim_end());
-        }
-        return;
-    }
-}
-
-/// markdownlint's `MD013/line-length`
-fn is_aliased(word: &str) -> bool {
-    word.split_once('/').is_some_and(|(code, name)| is_code(code) && is_rule(name))
-}
-
-/// `C2065`, `TS2304`, `E0308`, `SC2086`, `CS-R1001`
-fn is_code(word: &str) -> bool {
-    let letters = word.bytes().take_while(u8::is_ascii_uppercase).count();
-    let digits = word.bytes().rev().take_while(u8::is_ascii_digit).count();
-    let between = word.len().saturating_sub(letters + digits);
-    (1..=8).contains(&letters)
-        && (1..=6).contains(&digits)
-        && (between == 0
-            || word[letters..letters + between].bytes().all(|b| b.is_ascii_uppercase() || b == b'-' || b == b'_'))
-}
-
-/// `no-unused-vars`, `Style/StringLiterals`, `@scope/rule`, `-Wunused`
-fn is_rule(word: &str) -> bool {
-    (2..=80).contains(&word.len())
-        && word.bytes().any(|b| b.is_ascii_alphabetic())
-        && word
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'/' | b'@' | b'.' | b'+' | b':' | b'='))
-        && !word.ends_with('.')
 }

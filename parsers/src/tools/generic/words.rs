@@ -47,7 +47,26 @@ fn around(text: &str, at: usize) -> Option<Found<'_>> {
         let lead = head.trim_end_matches(['(', ',', ':']);
         let lead = ["at", "on", "in", "near"].iter().find_map(|w| lead.strip_suffix(w)).unwrap_or(lead).trim_end();
         let message = if message.is_empty() { lead.trim_end_matches([',', ':', ' ']) } else { message };
-        return (!message.is_empty()).then_some(Found { file, numbers, severity: said, message });
+        return (!message.is_empty()).then_some(Found { file, numbers, severity: said, message, code: None });
+    }
+    // Pod's `*** ERROR: =over on line 1 without =back at line EOF in file a.pm`
+    if let Some((_, name)) = rest.split_once(" at line EOF in file ") {
+        let (severity, message) = severity::prefix(text)?;
+        return Some(Found { file: name.trim(), numbers, severity, message, code: None });
+    }
+    // Perl's tests: `# Test 2 got: "xx" (a.t at line 10 fail #2)`
+    if let Some((message, file)) = head.strip_suffix(" at").and_then(|head| head.rsplit_once(" ("))
+        && (rest == ")" || rest.starts_with(" fail #"))
+        && path::kind(file) == path::Kind::File
+    {
+        let message = message.find("# ").filter(|_| text.contains("NOK")).map_or(message, |at| &message[at..]);
+        return Some(Found {
+            file,
+            numbers,
+            severity: None,
+            message: message.trim_start_matches(['#', ' ']),
+            code: None,
+        });
     }
     // `file, line 3: message` and `message at file line 3.`
     let head = ["on", "at", "("].iter().find_map(|w| head.strip_suffix(w)).unwrap_or(head);
@@ -68,14 +87,14 @@ fn around(text: &str, at: usize) -> Option<Found<'_>> {
     if let Some(severity) = said.map(Some).or_else(|| severity::only(lead)) {
         // Python's frames: `File "x", line 3, in f`.
         let frame = tail.starts_with("in ");
-        return (!tail.is_empty() && !frame).then_some(Found { file, numbers, severity, message: tail });
+        return (!tail.is_empty() && !frame).then_some(Found { file, numbers, severity, message: tail, code: None });
     }
     // OCaml's on one line: `File "x.ml", lines 5-8, characters 20-155: message`
     if lead == "File"
         && numbers.end_column.is_some()
         && let Some(message) = rest.strip_prefix(": ")
     {
-        return Some(Found { file, numbers, severity: None, message });
+        return Some(Found { file, numbers, severity: None, message, code: None });
     }
     if lead == "File" || lead == "from" {
         return None;
@@ -86,20 +105,20 @@ fn around(text: &str, at: usize) -> Option<Found<'_>> {
     });
     if named && rest.starts_with(": ") && !tail.is_empty() {
         let severity = lead.trim_end_matches(':').rsplit([' ', ':']).next().and_then(severity::only).flatten();
-        return Some(Found { file, numbers, severity, message: tail });
+        return Some(Found { file, numbers, severity, message: tail, code: None });
     }
     // chktex: `Warning 18 in a.tex line 3: message`
     if let Some(Some(severity)) = lead.strip_suffix(" in").map(severity::only).unwrap_or_default()
         && rest.starts_with(": ")
         && !tail.is_empty()
     {
-        return Some(Found { file, numbers, severity: Some(severity), message: tail });
+        return Some(Found { file, numbers, severity: Some(severity), message: tail, code: None });
     }
     let lead = ["at", "in", "from", "file"]
         .iter()
         .find_map(|word| lead.strip_suffix(word).filter(|rest| rest.ends_with(' ') || rest.is_empty()))?;
     let lead = lead.trim_end().trim_end_matches([',', ':', '(', ' ']);
-    (!lead.is_empty()).then_some(Found { file, numbers, severity: None, message: lead })
+    (!lead.is_empty()).then_some(Found { file, numbers, severity: None, message: lead, code: None })
 }
 
 /// `line 3`, `line 3, col 5`, `line 3 column 5`, `line 3, character 5`, `line 3:5`, `lines 3-4`, `line 3, pos 5`
@@ -111,10 +130,11 @@ fn numbers(text: &str) -> Option<(Numbers, &str)> {
         found.end_line = Some(end);
         rest = after;
     }
-    // EDG's `line 3(2)`, of which the second is no column.
-    if let Some((_, after)) = rest.strip_prefix('(').and_then(number)
+    // GNAT's `line 3(2)`
+    if let Some((column, after)) = rest.strip_prefix('(').and_then(number)
         && let Some(after) = after.strip_prefix(')')
     {
+        found.column = Some(column);
         return Some((found, after));
     }
     if let Some((column, after)) = rest.strip_prefix([':', '.']).and_then(number) {
@@ -211,5 +231,11 @@ fn equals(text: &str) -> Option<Found<'_>> {
     let said = head.split([':', ' ']).find_map(|word| severity::cut(&word.to_ascii_uppercase()).severity);
     let message = rest.trim_start_matches([':', ' ']);
     let message = if message.is_empty() { head.trim() } else { message };
-    (path::kind(file) == path::Kind::File).then_some(Found { file, numbers: found, severity: said, message })
+    (path::kind(file) == path::Kind::File).then_some(Found {
+        file,
+        numbers: found,
+        severity: said,
+        message,
+        code: None,
+    })
 }

@@ -38,7 +38,7 @@ fn tabbed(lines: Lines<'_>) -> Option<Found<'_>> {
     let (file, numbers) = place_alone(lines.first().strip_prefix('\t')?.trim_end())?;
     let (tag, message) = lines.back(1)?.strip_prefix('[')?.split_once("] ")?;
     let said = severity::only(tag)??;
-    (!message.trim().is_empty()).then_some(Found { file, numbers, severity: Some(said), message })
+    (!message.trim().is_empty()).then_some(Found { file, numbers, severity: Some(said), message, code: None })
 }
 
 #[cfg(test)]
