@@ -68,6 +68,8 @@ pub(super) fn kind(text: &str) -> Kind {
         || body.contains([':', '\t', '|', '*', '<', '>', '"', '=', ';', '{', '}'])
         || body.ends_with([' ', '/', '\\', ',', '('])
         || (body.contains(' ') && !rooted)
+        // A comment.
+        || body.starts_with("// ")
         || body.contains("  ")
     {
         return Kind::NoFile;

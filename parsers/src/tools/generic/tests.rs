@@ -146,6 +146,7 @@ fn what_is_no_finding_is_left() {
         "served in app.run(3)",
         "warning handlers at start",
         "12:5: done",
+        "// not turned a_class(0,0) into 0",
     ] {
         assert_eq!(read(line), None, "{line}");
     }
