@@ -18,6 +18,7 @@ pub(super) struct Shapes {
     level: Belief,
     /// The logger that a wrapper writes as.
     logger: Vec<u8>,
+    logger_tries: u32,
 }
 
 #[derive(Default)]
@@ -122,12 +123,14 @@ impl Shapes {
             return if rest.starts_with(&self.logger) { self.logger.len() } else { 0 };
         }
         let end = word(rest, 0);
-        if end == 0 || !rest[end..].starts_with(b": ") || tag::is_level(&rest[..end]) {
+        if self.logger_tries >= TRIES_MAX || end == 0 || !rest[end..].starts_with(b": ") || tag::is_level(&rest[..end])
+        {
             return 0;
         }
         let name = &text[skip..skip + level + end + 2];
         let near = text.split(|b| *b == b'\n').skip(1).take(LOOK_LINES);
         if near.filter(|line| line.get(skip..).is_some_and(|line| line.starts_with(name))).count() < 2 {
+            self.logger_tries += 1;
             return 0;
         }
         self.logger = name[level..].to_vec();
