@@ -9,8 +9,9 @@ use crate::tools::{Reader, TOOLS, ToolSet};
 use crate::window::{Lines, Window};
 use crate::{Event, Exit, Report, Summary, clean, verdict};
 
-/// Read when this much text waits: enough to make the look-ahead cheap, little enough to stay in cache.
-const BATCH_BYTES: usize = 4 << 20;
+/// Read when this much text waits: enough to make the look-ahead cheap, little enough to stay in cache, and for a short
+/// log to cost no more a byte than a long one.
+const BATCH_BYTES: usize = 64 << 10;
 /// A reader may look ahead [`Lines::AHEAD_MAX`] lines or this far, whichever is less.
 const AHEAD_BYTES: usize = 1 << 20;
 /// Where somebody watches: lines further from the end than this are read at once.
@@ -49,6 +50,9 @@ pub struct Parser {
     next: usize,
     /// A document at `next` had no end yet when the window held this many bytes.
     awaited: usize,
+    /// What the window still held when it was last read: that is moved to the front each time, so the next time waits for
+    /// a share of it.
+    left_bytes: usize,
     /// Documents that began and had no end: each costs a scan, so there is an end to trying.
     endless_documents: u32,
     /// The start of a line whose end has not arrived.
@@ -75,6 +79,7 @@ impl Parser {
             marks: Vec::new(),
             next: 0,
             awaited: 0,
+            left_bytes: 0,
             endless_documents: 0,
             partial: Vec::new(),
             input_bytes: 0,
@@ -137,7 +142,7 @@ impl Parser {
         }
         if self.is_early {
             self.read_soon(EARLY_AHEAD_LINES);
-        } else if self.window.bytes() >= self.awaited + BATCH_BYTES {
+        } else if self.window.bytes() >= self.left_bytes + BATCH_BYTES.max(self.left_bytes / 4) {
             self.read(More::MayCome);
         }
     }
@@ -248,8 +253,9 @@ impl Parser {
         self.marks.drain(..forget);
         self.next -= forget;
         self.claimed_to = self.claimed_to.saturating_sub(forget);
+        self.left_bytes = self.window.bytes();
         if self.awaited > 0 {
-            self.awaited = self.window.bytes();
+            self.awaited = self.left_bytes;
         }
     }
 
