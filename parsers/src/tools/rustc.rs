@@ -122,6 +122,9 @@ fn closing_line(header: &Header<'_>) -> Option<Closing> {
     }
 }
 
+/// A shorter label repeats a message by chance.
+const REPEATED_BYTES_MIN: usize = 8;
+
 /// A header and everything that hangs on it, up to the blank line.
 struct Block<'a> {
     lines: usize,
@@ -208,6 +211,7 @@ impl<'a> Block<'a> {
         };
         let [primary, children @ ..] = self.sections.as_slice() else { return diagnostic };
         primary.locate(&mut diagnostic);
+        primary.prefer_repeated(&mut diagnostic);
         diagnostic.fingerprint = fingerprint::of(&diagnostic);
         primary.labels(&mut diagnostic);
         for child in children {
@@ -240,6 +244,22 @@ impl Section<'_> {
         if let Some(end) = snippet::end_of_span(&self.rows, place.line, place.column) {
             diagnostic.end_line = Some(end.line);
             diagnostic.end_column = Some(end.column);
+        }
+    }
+
+    /// Of several spans drawn with `^` the arrow names the first in the file; the one whose label says what the message
+    /// says is the place that is meant.
+    fn prefer_repeated(&self, diagnostic: &mut Diagnostic) {
+        let Some(place) = self.place else { return };
+        let labels = snippet::labels(&self.rows, place.line, place.column);
+        let mut primaries = labels.iter().filter(|label| label.is_primary);
+        let repeats = |text: &str| text.len() >= REPEATED_BYTES_MIN && diagnostic.message.starts_with(text);
+        if primaries.clone().count() < 2 {
+            return;
+        }
+        if let Some(label) = primaries.find(|label| repeats(label.text)) {
+            (diagnostic.line, diagnostic.column) = (Some(label.line), Some(label.column));
+            (diagnostic.end_line, diagnostic.end_column) = (Some(label.line), Some(label.end_column));
         }
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Label<'a> {
     pub(super) column: u32,
     pub(super) end_column: u32,
     pub(super) text: &'a str,
+    /// Drawn with `^`.
+    pub(super) is_primary: bool,
 }
 
 impl<'a> Row<'a> {
@@ -253,23 +255,23 @@ pub(super) fn labels<'a>(rows: &[Row<'a>], line: u32, column: u32) -> Vec<Label<
     for (at, source) in own.iter().enumerate().filter(|(_, row)| row.kind == RowKind::Source) {
         // `LL` hides the number; then only the first row's is known.
         let Some(number) = source.number.or(if at == 0 { Some(line) } else { None }) else { continue };
-        let mut runs: Vec<Run> = Vec::new();
+        let mut runs: Vec<(Run, bool)> = Vec::new();
         for mark in marks_after(own, at) {
             let first = runs.is_empty();
             if first {
-                runs = runs_of(mark, '^');
-                runs.extend(runs_of(mark, '-'));
+                runs = runs_of(mark, '^').into_iter().map(|run| (run, true)).collect();
+                runs.extend(runs_of(mark, '-').into_iter().map(|run| (run, false)));
             }
             let Some((text, text_column)) = label_text(mark) else { continue };
             let run = if first {
-                runs.iter().max_by_key(|run| run.end).filter(|run| run.end <= text_column)
+                runs.iter().max_by_key(|(run, _)| run.end).filter(|(run, _)| run.end <= text_column)
             } else {
-                runs.iter().find(|run| run.start == text_column)
+                runs.iter().find(|(run, _)| run.start == text_column)
             };
-            let Some(run) = run else { continue };
+            let Some((run, is_primary)) = run else { continue };
             let start = 1 + chars_in_width(skip_columns(source.text, margin), run.start.saturating_sub(margin));
             let width = chars_under(source.text, margin, *run);
-            found.push(Label { line: number, column: start, end_column: start + width, text });
+            found.push(Label { line: number, column: start, end_column: start + width, text, is_primary: *is_primary });
         }
     }
     found
