@@ -62,7 +62,7 @@ fn told(diagnostic: &Diagnostic) -> Vec<Suggestion> {
     suggestions
 }
 
-/// What has placeholders in it is for people.
+/// What somebody has to fill in is for people.
 fn rank(applicability: Applicability) -> Option<u8> {
     match applicability {
         Applicability::MachineApplicable => Some(0),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_surest_suggestion_comes_first_and_placeholders_never() {
+    fn the_surest_suggestion_comes_first_and_one_to_be_filled_in_never() {
         let suggestion = |applicability| {
             let edits = vec![Edit::DeleteLines { file: "a.rs".into(), first: 1, last: 1 }];
             Suggestion { message: String::new(), applicability, edits }
