@@ -1,26 +1,14 @@
 //! Forms of compilers and checkers that say the place late: lint, makepp, graphviz, groovyc, Maven's POMs, TeX, RPM, MATLAB.
 
+use super::forms::{digits, is_file, place};
 use super::numbers::Numbers;
-use super::{Found, path, severity};
+use super::{Found, severity};
 use crate::Severity;
 
 pub(super) fn read(text: &str) -> Option<Found<'_>> {
     const FORMS: &[fn(&str) -> Option<Found<'_>>] =
         &[lint, ada, makepp, graphviz, nowhere, tex, matlab, statix, cucumber, json, yaml, shader];
     FORMS.iter().find_map(|form| form(text))
-}
-
-fn place(line: u32, column: Option<u32>) -> Numbers {
-    Numbers { line, column, end_line: None, end_column: None }
-}
-
-fn digits(text: &str) -> Option<(u32, &str)> {
-    let length = text.bytes().take_while(u8::is_ascii_digit).count();
-    Some((text[..length].parse().ok()?, &text[length..]))
-}
-
-fn is_file(text: &str) -> bool {
-    path::kind(text) == path::Kind::File
 }
 
 /// `x defined but never used: f in a.c(12)`, `x ( /a/b.c(4) ), but never used`, `f: llib-lc(3)  ::  /a/b.c(8)`

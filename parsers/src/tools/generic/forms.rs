@@ -29,16 +29,16 @@ pub(super) fn read(text: &str) -> Option<Found<'_>> {
     FORMS.iter().find_map(|form| form(text))
 }
 
-fn place(line: u32, column: Option<u32>) -> Numbers {
+pub(super) fn place(line: u32, column: Option<u32>) -> Numbers {
     Numbers { line, column, end_line: None, end_column: None }
 }
 
-fn digits(text: &str) -> Option<(u32, &str)> {
+pub(super) fn digits(text: &str) -> Option<(u32, &str)> {
     let length = text.bytes().take_while(u8::is_ascii_digit).count();
     Some((text[..length].parse().ok()?, &text[length..]))
 }
 
-fn is_file(text: &str) -> bool {
+pub(super) fn is_file(text: &str) -> bool {
     path::kind(text) == path::Kind::File
 }
 
