@@ -324,6 +324,21 @@ fn what_was_said_is_kept_where_no_command_looks() {
     assert_eq!(sandbox.ask(&exec).without_gaps(Stream::Stdout), 300 << 20, "again");
 }
 
+/// What a job that goes on has said, once it is so many bytes. Its streams are two pipes: what is to be in order between
+/// them has to be waited for before the rest is set off.
+fn said_by(sandbox: &mut Sandbox, name: &str, bytes: usize) -> String {
+    let began = Instant::now();
+    let mut said = String::new();
+    while said.len() < bytes {
+        assert!(began.elapsed() < Duration::from_secs(30), "`{name}` has said only {said:?}");
+        let since = said.len() as u64;
+        let answer = sandbox.ask(&Request::JobOutput { name: name.into(), since, bytes_max: 1 << 20 });
+        assert!(matches!(&answer.last, Response::Job { job } if job.end.is_none()), "{:?}", answer.last);
+        said.push_str(&answer.stdout());
+    }
+    said
+}
+
 #[test]
 fn a_job_goes_on_between_calls_and_nothing_else_does() {
     if !docker_wanted("a_job_goes_on_between_calls_and_nothing_else_does") {
@@ -342,17 +357,11 @@ fn a_job_goes_on_between_calls_and_nothing_else_does() {
     let script = "echo up; echo err >&2; until [ -e go ]; do sleep 0.05; done; echo seen; sleep 300";
     let (started, request) = start(&mut sandbox, "server", script);
     assert_eq!((state(&started).name.as_str(), state(&started).end), ("server", None));
+    assert_eq!(said_by(&mut sandbox, "server", 7), "up\nerr\n");
     // Stragglers of calls are swept beside it, and it is not.
     let swept = sandbox.shell("sleep 301 & touch go", 5_000);
     assert_eq!((swept.finished().outcome, swept.finished().sweep.left_behind), (exited(0), 1));
-    let mut said = String::new();
-    while !said.ends_with("seen\n") {
-        let since = said.len() as u64;
-        let answer = sandbox.ask(&Request::JobOutput { name: "server".into(), since, bytes_max: 1 << 20 });
-        assert_eq!(state(&answer).end, None);
-        said.push_str(&answer.stdout());
-    }
-    assert_eq!(said, "up\nerr\nseen\n");
+    assert_eq!(said_by(&mut sandbox, "server", 12), "up\nerr\nseen\n");
     assert_eq!(sandbox.others_alive().lines().filter(|line| line.contains("sleep")).count(), 1);
     // Another client finds it, and does not start it again by the same token.
     sandbox.hello(2, 60_000);

@@ -160,7 +160,8 @@ impl Answer {
 impl Sandbox {
     pub(crate) fn start(extra: &[&str]) -> (Self, HelloAck) {
         let mut sandbox = Self::silent(extra);
-        let hello = sandbox.hello(1, 60_000);
+        // Never renewed: longer than the slowest story takes on a busy machine.
+        let hello = sandbox.hello(1, 300_000);
         (sandbox, hello)
     }
 
