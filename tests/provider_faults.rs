@@ -85,13 +85,13 @@ fn expected(fault: Fault, phase: Phase) -> Verdict {
     }
 }
 
-/// Waits in milliseconds, so that no test has to be patient.
+/// Short waits, so that no test has to be patient; long enough for a good answer on a busy machine.
 fn options() -> ModelOptions {
     let mut http = HttpOptions::default();
-    http.deadlines.headers = Duration::from_millis(500);
-    http.deadlines.idle = Duration::from_millis(500);
+    http.deadlines.headers = Duration::from_secs(1);
+    http.deadlines.idle = Duration::from_secs(1);
     http.deadlines.tail = Duration::from_millis(200);
-    http.deadlines.total = Duration::from_millis(5_000);
+    http.deadlines.total = Duration::from_secs(5);
     http.retry.delay_base = Duration::from_millis(2);
     http.retry.retry_after_max = RETRY_AFTER_MAX;
     ModelOptions { http, ..ModelOptions::default() }
@@ -178,7 +178,7 @@ async fn every_fault_at_every_moment_costs_at_most_one_request_more() {
                 let waited = second.began.duration_since(first.ended);
                 let asked = Duration::from_millis(wait).min(RETRY_AFTER_MAX);
                 assert!(waited >= asked, "{what}: waited {waited:?}");
-                assert!(waited < RETRY_AFTER_MAX + Duration::from_secs(2), "{what}: {waited:?} is not clipped");
+                assert!(waited < RETRY_AFTER_MAX + Duration::from_secs(5), "{what}: {waited:?} is not clipped");
             }
             cells += 1;
             if expected(fault, phase) == Verdict::AskedAgain {

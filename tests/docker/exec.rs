@@ -52,9 +52,9 @@ fn a_timeout_ends_the_whole_tree_at_once() {
     assert_eq!(finished.code, 4, "{finished}");
     let result = result(&finished);
     assert_eq!(result["outcome"]["kind"], "timed_out", "{finished}");
-    // 2 s of time, 1 s between TERM and KILL, and half a second for a machine that does other things too.
+    // 2 s of time, 1 s between TERM and KILL; the rest is for a machine that does other things too.
     let alone = took.saturating_sub(of_a_sandbox);
-    assert!(alone < Duration::from_millis(3500), "{took:?}, of which a sandbox takes {of_a_sandbox:?}");
+    assert!(alone < Duration::from_secs(15), "{took:?}, of which a sandbox takes {of_a_sandbox:?}");
 }
 
 #[test]
