@@ -263,7 +263,13 @@ fn plural(count: usize, name: &str) -> String {
 fn files_text(snapshot: &SnapshotRef) -> String {
     let unstable = if snapshot.unstable { ", while something ran" } else { "" };
     let changed = files(usize::try_from(snapshot.changed).unwrap_or(usize::MAX));
-    format!("    {DIM}{changed} changed, {} KiB stored{unstable}{RESET}", snapshot.stored_bytes.div_ceil(1024))
+    let left_out = match snapshot.left_out {
+        0 => String::new(),
+        // FIFOs, sockets, devices, and what nobody could read or unpack again.
+        count => format!(", {count} left out"),
+    };
+    let kibibytes = snapshot.stored_bytes.div_ceil(1024);
+    format!("    {DIM}{changed} changed, {kibibytes} KiB stored{left_out}{unstable}{RESET}")
 }
 
 fn checks_text(name: &str, checks: &[CheckResult]) -> String {

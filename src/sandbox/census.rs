@@ -7,7 +7,7 @@ use greenroom_supervisor::protocol::{ByteString, CensusEntry, CensusKind, Order 
 use super::commands::unexpected;
 use super::files::in_time;
 use super::link::{Item, Link};
-use super::{ContentSink, HOME, SandboxError, WORKSPACE};
+use super::{ContentSink, HOME, SandboxError, UNPACKED_PATH_BYTES_MAX, WORKSPACE};
 use crate::id::BlobId;
 use crate::snapshot::TreePath;
 use crate::snapshot::seen::{Area, Attributes, Census, LeftOut, Mtime, Order, Seen, SeenKind, Spot};
@@ -28,7 +28,7 @@ pub(super) async fn census(link: &Link, since: u64) -> Result<Census, SandboxErr
             match call.next().await? {
                 Item::Response(Response::CensusEntries { entries }) => {
                     for entry in entries {
-                        census.seen.push(seen(entry).ok_or_else(nonsense)?);
+                        census.seen.extend(restorable(seen(entry).ok_or_else(nonsense)?));
                     }
                 }
                 Item::Response(Response::CensusGone { places }) => {
@@ -189,6 +189,16 @@ fn seen(entry: CensusEntry) -> Option<Seen> {
     })
 }
 
+/// What is named by a longer path no engine could unpack again. The first such thing of a folder is recorded as left out;
+/// what lies below it is left out with it.
+fn restorable(seen: Seen) -> Option<Seen> {
+    let Some(path) = seen.spot.path.as_ref().filter(|path| path.as_bytes().len() > UNPACKED_PATH_BYTES_MAX) else {
+        return Some(seen);
+    };
+    let folder = path.as_bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    (folder <= UNPACKED_PATH_BYTES_MAX).then(|| Seen { kind: SeenKind::LeftOut(LeftOut::Unreadable), ..seen })
+}
+
 fn refused(detail: String) -> SandboxError {
     SandboxError::Refused { what: "take stock of its files".to_owned(), detail }
 }
@@ -200,6 +210,22 @@ fn nonsense() -> SandboxError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_could_not_be_unpacked_again_is_left_out_once() {
+        let seen = |path: String| Seen {
+            spot: Spot { area: Area::Workspace, path: TreePath::new(path) },
+            attributes: Attributes::default(),
+            kind: SeenKind::Directory,
+            inode: 1,
+            links: 1,
+        };
+        let deep = "d/".repeat(UNPACKED_PATH_BYTES_MAX / 2);
+        let kind = |path: String| restorable(seen(path)).map(|seen| seen.kind);
+        assert_eq!(kind(format!("{}d", &deep[2..])), Some(SeenKind::Directory));
+        assert_eq!(kind(format!("{deep}d")), Some(SeenKind::LeftOut(LeftOut::Unreadable)));
+        assert_eq!(kind(format!("{deep}dd/d")), None);
+    }
 
     #[test]
     fn requests_are_cut_by_number_and_by_length() {

@@ -9,7 +9,8 @@ use greenroom_supervisor::protocol::{
 
 use super::commands::unexpected;
 use super::link::{Call, Item, Link};
-use super::{FileError, ListRequest, Listing, SandboxError, SearchMatch, SearchRequest, SearchResult, WORKSPACE};
+use super::{FileError, ListRequest, Listing, SandboxError, SearchMatch, SearchRequest, SearchResult};
+use super::{UNPACKED_PATH_BYTES_MAX, WORKSPACE};
 use crate::id::BlobId;
 use crate::snapshot::{Entry, Manifest, TreePath};
 
@@ -194,6 +195,10 @@ pub(super) async fn walk(link: &Link) -> Result<Manifest, SandboxError> {
 /// not read it: nothing could be restored from it.
 fn manifest_entry(seen: WalkEntry) -> Option<(TreePath, Entry)> {
     let path = TreePath::new(seen.path.into_bytes())?;
+    if path.as_bytes().len() > UNPACKED_PATH_BYTES_MAX {
+        tracing::warn!("the patch goes without a path of {} bytes", path.as_bytes().len());
+        return None;
+    }
     let entry = match seen.kind {
         FileKind::File => match seen.blake3.as_deref().and_then(BlobId::from_hex) {
             Some(content) => Entry::File { mode: seen.mode & 0o7777, size: seen.size, content },

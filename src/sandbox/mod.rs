@@ -49,6 +49,10 @@ pub use setup::{
 pub use toolchain::{TOOLCHAINS, Toolchain, certificate_bundle};
 pub use unused::Unused;
 
+/// Below one of the two folders. With the folder before it a longer one would be more than a call of the kernel may name,
+/// and no engine unpacks that.
+const UNPACKED_PATH_BYTES_MAX: usize = 4_000;
+
 /// Where the workspace is inside every sandbox.
 pub const WORKSPACE: &str = "/workspace";
 /// `$HOME` of every command.
