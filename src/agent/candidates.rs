@@ -255,7 +255,8 @@ impl Run<'_> {
         fork: &dyn Sandbox,
         outputs: &std::collections::BTreeSet<crate::snapshot::TreePath>,
     ) -> Result<(Option<BlobId>, u64), ToolFailure> {
-        let captured = capture(fork, &self.parts.store, &self.parts.pristine, outputs).await?;
+        let mut snapshots = Snapshots::of_unknown(self.parts.store.as_ref(), self.state.snapshot())?;
+        let captured = capture(fork, &self.parts.store, &self.parts.pristine, outputs, &mut snapshots).await?;
         let Event::TreeCaptured { patch, .. } = captured else { return Ok((None, 0)) };
         let bytes = self.parts.store.blob(&patch)?.len() as u64;
         Ok((Some(patch), bytes))

@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use super::snapshots::Snapshots;
+use crate::error::{Error, ExitCode};
 use crate::event::Event;
 use crate::id::BlobId;
 use crate::sandbox::{Sandbox, SandboxError, WORKSPACE};
-use crate::snapshot::change::{patch_changes, patched};
-use crate::snapshot::patch::{PatchLimits, patch};
+use crate::snapshot::change::{Change, patch_changes, patched};
+use crate::snapshot::patch::{PatchError, PatchLimits, patch};
+use crate::snapshot::seen::Area;
+use crate::snapshot::tree::FileTree;
 use crate::snapshot::{Entry, Manifest, TreePath};
 use crate::store::Store;
 use crate::tools::ToolFailure;
@@ -28,18 +32,28 @@ pub(super) async fn capture(
     store: &Arc<dyn Store>,
     pristine: &Manifest,
     build_output: &BTreeSet<TreePath>,
+    snapshots: &mut Snapshots,
 ) -> Result<Event, ToolFailure> {
-    let now = sandbox.walk().await?;
+    snapshots.take(sandbox, store.as_ref()).await?;
+    let source = Source { sandbox, store: store.as_ref(), held: snapshots.tree() };
+    let mut now = sandbox.walk().await?;
+    add_unreadable(&mut now, pristine, source.held);
     let read = |id: &BlobId| store.blob(id);
     let changes = patch_changes(pristine, &now, build_output, &read)?;
+    changes.iter().try_for_each(refuse_too_large)?;
     for change in &changes {
         if let Some(Entry::File { content, .. }) = &change.after {
-            fetch(sandbox, store.as_ref(), &change.path, content).await?;
+            source.fetch(&change.path, content).await?;
         }
     }
     let tree = patched(pristine, &changes);
-    let text = patch(&changes, &read, PatchLimits::default()).map_err(io::Error::other)?;
-    let (workspace, artifacts_left_out) = keep_artifacts(sandbox, store.as_ref(), &tree, &now).await?;
+    let text = patch(&changes, &read, PatchLimits::default()).map_err(|error| match error {
+        PatchError::TooLarge { path, bytes_max } => {
+            too_large(&path, &format!("the patch would have more than {bytes_max} bytes"))
+        }
+        PatchError::Content { .. } => io::Error::other(error).into(),
+    })?;
+    let (workspace, artifacts_left_out) = keep_artifacts(&source, &tree, &now).await?;
     Ok(Event::TreeCaptured {
         tree: store.put_blob(&serde_json::to_vec(&tree).map_err(io::Error::from)?)?,
         patch: store.put_blob(text.as_bytes())?,
@@ -49,13 +63,35 @@ pub(super) async fn capture(
     })
 }
 
+/// A file that its own user may not read is seen by no walk, and yet it is not gone: the snapshot has it.
+fn add_unreadable(now: &mut Manifest, pristine: &Manifest, held: &FileTree) {
+    for (path, entry) in held.manifest(Area::Workspace).entries {
+        if pristine.entries.contains_key(&path) {
+            now.entries.entry(path).or_insert(entry);
+        }
+    }
+}
+
+fn refuse_too_large(change: &Change) -> Result<(), ToolFailure> {
+    match &change.after {
+        Some(Entry::File { size, .. }) if *size > FILE_BYTES_MAX => Err(too_large(
+            &change.path,
+            &format!("it has {size} bytes, and a patch takes {FILE_BYTES_MAX} of one file"),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Nothing outside is missing, but a person has to decide: going on makes the same patch again.
+fn too_large(path: &TreePath, why: &str) -> ToolFailure {
+    Error::new(ExitCode::Parked, format!("`{}` is too large for a patch", path.to_text().escape_debug()))
+        .because(why.to_owned())
+        .hint("`greenroom rewind` to a step before it was written, `greenroom say` that it must not be left in the workspace, then `greenroom resume`")
+        .into()
+}
+
 /// What the run made beside the patch, a chart or a report, for `cp`: smallest first, within limits, caches left out.
-async fn keep_artifacts(
-    sandbox: &dyn Sandbox,
-    store: &dyn Store,
-    tree: &Manifest,
-    now: &Manifest,
-) -> Result<(Manifest, u64), ToolFailure> {
+async fn keep_artifacts(source: &Source<'_>, tree: &Manifest, now: &Manifest) -> Result<(Manifest, u64), ToolFailure> {
     let made = |path: &TreePath| !tree.entries.contains_key(path) && !in_cache(path, now);
     let mut files: Vec<(u64, &TreePath, &BlobId)> = now
         .entries
@@ -73,7 +109,7 @@ async fn keep_artifacts(
             left_out += 1;
             continue;
         }
-        fetch(sandbox, store, path, content).await?;
+        source.fetch(path, content).await?;
         bytes += size;
         workspace.entries.insert(path.clone(), now.entries[path].clone());
     }
@@ -88,23 +124,32 @@ fn in_cache(path: &TreePath, now: &Manifest) -> bool {
             .any(|folder| folder.child(b"CACHEDIR.TAG").is_some_and(|tag| now.entries.contains_key(&tag)))
 }
 
-async fn fetch(
-    sandbox: &dyn Sandbox,
-    store: &dyn Store,
-    path: &TreePath,
-    expected: &BlobId,
-) -> Result<(), ToolFailure> {
-    // Most changed files are edited again and again: their newest content may be known already.
-    if store.blob(expected).is_ok() {
-        return Ok(());
+/// Where contents come from.
+struct Source<'a> {
+    sandbox: &'a dyn Sandbox,
+    store: &'a dyn Store,
+    /// The newest snapshot: what it holds needs no path, which may be no UTF-8, and no right to read.
+    held: &'a FileTree,
+}
+
+impl Source<'_> {
+    /// Puts a file's content into the store as one blob.
+    async fn fetch(&self, path: &TreePath, expected: &BlobId) -> Result<(), ToolFailure> {
+        // Most changed files are edited again and again: their newest content may be known already.
+        if self.store.blob(expected).is_ok() {
+            return Ok(());
+        }
+        let bytes = match self.held.pieces_of(expected) {
+            Some(_) => self.held.content(expected, &|id| self.store.blob(id))?,
+            None => {
+                let absolute = format!("{WORKSPACE}/{}", String::from_utf8_lossy(path.as_bytes()));
+                let read = self.sandbox.read(&absolute, FILE_BYTES_MAX).await?;
+                read.map_err(|error| io::Error::other(format!("cannot take `{path}` out of the sandbox: {error}")))?
+            }
+        };
+        if self.store.put_blob(&bytes)? != *expected {
+            return Err(SandboxError::Lost { detail: format!("`{path}` changed while it was read") }.into());
+        }
+        Ok(())
     }
-    let absolute = format!("{WORKSPACE}/{}", String::from_utf8_lossy(path.as_bytes()));
-    let bytes = sandbox
-        .read(&absolute, FILE_BYTES_MAX)
-        .await?
-        .map_err(|error| io::Error::other(format!("cannot take `{path}` out of the sandbox: {error}")))?;
-    if store.put_blob(&bytes)? != *expected {
-        return Err(SandboxError::Lost { detail: format!("`{path}` changed while it was read") }.into());
-    }
-    Ok(())
 }

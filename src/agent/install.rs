@@ -58,9 +58,10 @@ impl Run<'_> {
     }
 
     /// Pristine tree and patch: what build output there is, the new sandbox makes again.
-    async fn files_now(&self) -> Result<Manifest, ToolFailure> {
+    async fn files_now(&mut self) -> Result<Manifest, ToolFailure> {
         let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;
-        let captured = capture(sandbox, &self.parts.store, &self.parts.pristine, &self.state.build_output).await?;
+        let (parts, outputs) = (&self.parts, &self.state.build_output);
+        let captured = capture(sandbox, &parts.store, &parts.pristine, outputs, &mut self.snapshots).await?;
         let Event::TreeCaptured { tree, .. } = captured else { return Ok((*self.parts.pristine).clone()) };
         let manifest = self.parts.store.blob(&tree)?;
         Ok(serde_json::from_slice(&manifest).map_err(std::io::Error::from)?)

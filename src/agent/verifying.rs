@@ -21,7 +21,8 @@ impl Run<'_> {
     pub(super) async fn capture_tree(&mut self) -> Result<(), ToolFailure> {
         self.observer.progress(&Progress::CapturingTree);
         let sandbox = self.sandbox.as_deref().ok_or_else(no_sandbox)?;
-        let captured = capture(sandbox, &self.parts.store, &self.parts.pristine, &self.state.build_output).await?;
+        let (parts, outputs) = (&self.parts, &self.state.build_output);
+        let captured = capture(sandbox, &parts.store, &parts.pristine, outputs, &mut self.snapshots).await?;
         failpoint::hit(Failpoint::TreeCaptured)?;
         self.commit(captured)
     }

@@ -7,6 +7,7 @@ mod apply;
 mod bad_input;
 mod canary;
 mod candidates;
+mod captured;
 mod clone;
 mod context;
 mod copy_in;

@@ -1,0 +1,56 @@
+//! What a run has made comes out of the sandbox whole: odd names and odd modes are no reason to lose or to delete anything.
+
+use serde_json::json;
+
+use super::{House, Run};
+
+fn play(house: &House, command: &str) -> Run {
+    let model = house.script(&[&[("bash", json!({"command": command}))], &[("submit", json!({"summary": "done"}))]]);
+    house.run_small(&model, &["--check", "test -f ready"])
+}
+
+#[test]
+fn a_file_that_its_owner_may_not_read_is_not_taken_for_deleted() {
+    let Some(house) = House::open() else { return };
+    house.environment.write("repo/data/kept.txt", "kept\n");
+    let run = play(&house, "touch ready; chmod 000 calc.py data");
+    assert_eq!(run.ended(), ("verified", 0), "{}", run.finished);
+    assert_eq!(run.result["files_changed"], json!(["ready"]));
+    // The control: what is gone is told as gone.
+    let run = play(&house, "touch ready; rm -r calc.py data");
+    assert_eq!(run.result["files_changed"], json!(["calc.py", "data/kept.txt", "ready"]));
+}
+
+#[test]
+fn a_large_file_whose_name_is_no_text_is_captured() {
+    let Some(house) = House::open() else { return };
+    let make = "touch ready; python3 -c 'open(b\"big\\xff\", \"wb\").write(b\"0123456789\" * 500_000)'";
+    let run = play(&house, make);
+    assert_eq!(run.ended(), ("verified", 0), "{}", run.finished);
+    assert_eq!(run.result["files_changed"], json!(["big%FF", "ready"]));
+}
+
+#[test]
+fn a_file_that_no_patch_can_hold_is_named_with_a_way_out() {
+    let Some(house) = House::open() else { return };
+    let run = play(&house, "touch ready; truncate -s 300M huge.bin");
+    assert_eq!(run.ended(), ("parked", 6), "{}", run.finished);
+    let error = run.result["error"].to_string();
+    assert!(error.contains("`huge.bin` is too large") && error.contains("greenroom rewind"), "{error}");
+    let rewound = house.environment.greenroom(&["rewind", "last", "--to", "0"]);
+    assert_eq!(rewound.code, 0, "{rewound}");
+    assert!(house.environment.greenroom(&["runs"]).stdout.contains("unfinished"), "it can go on");
+}
+
+#[test]
+fn a_path_too_long_to_be_unpacked_again_is_left_out_and_does_not_hold_the_run_up() {
+    let Some(house) = House::open() else { return };
+    let deep = "touch ready; python3 -c 'import os\nfor _ in range(30): os.mkdir(\"d\" * 200); os.chdir(\"d\" * 200)\nopen(\"f\", \"w\")'";
+    let run = play(&house, deep);
+    assert_eq!(run.ended(), ("verified", 0), "{}", run.finished);
+    assert!(house.environment.greenroom(&["show", "last"]).stdout.contains("1 left out"), "{}", run.finished);
+    // In a fresh sandbox, from the snapshot.
+    assert_eq!(house.environment.greenroom(&["rewind", "last", "--to", "1"]).code, 0);
+    let resumed = house.environment.greenroom(&["resume", "last"]);
+    assert_eq!(resumed.code, 0, "{resumed}");
+}
