@@ -1,18 +1,21 @@
 //! `greenroom audit RUN`: whether journal and blobs are what was written, and what the run did by them.
 
 mod account;
+mod deeds;
 pub(super) mod verify;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::{Context, Format, FormatArgs, found};
-use crate::error::{ExitCode, Result};
+use crate::error::{Error, ExitCode, Result};
 use crate::output::Printer;
+use crate::output::escape::one_line;
 use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET, YELLOW};
 use crate::store::RunDir;
 
 use account::{Account, CommandLine};
+use deeds::{Change, Deed};
 use verify::{Place, Verified};
 
 /// Verify a run's journal and blobs, and list what it did
@@ -58,7 +61,12 @@ pub async fn run(args: AuditArgs, context: &mut Context) -> Result<ExitCode> {
     for helper in dir.helpers().map_err(found)? {
         verified.add_helper(&helper)?;
     }
-    let account = Account::of(&records);
+    if records.is_empty() && verified.problems.is_empty() {
+        // "Intact" would be said of a journal that somebody emptied, too.
+        return Err(Error::usage(format!("run {} has an empty journal: nothing can be said of it", dir.run()))
+            .hint("it was killed before its first event, or its records were taken away; `--head HASH` tells which"));
+    }
+    let account = Account::of(&records, dir.blobs());
     let exit = if verified.problems.is_empty() { ExitCode::Success } else { ExitCode::Unverified };
     match args.format.format() {
         Format::Json => context.printer.json(&AuditLine {
@@ -80,6 +88,9 @@ fn print(verified: &Verified, account: &Account, printer: &mut Printer) -> Resul
     }
     for command in &account.commands {
         printer.result(&command_text(command))?;
+        for line in files_text(command.files.as_deref().unwrap_or_default()) {
+            printer.result(&format!("    {line}"))?;
+        }
     }
     let count = |number: u64, name: &str| format!("{number} {name}{}", if number == 1 { "" } else { "s" });
     printer.result(&format!(
@@ -110,9 +121,27 @@ fn command_text(command: &CommandLine) -> String {
     let outcome = match (command.unknown, command.outcome) {
         (true, _) => format!("{YELLOW}unknown{RESET}"),
         (false, Some(outcome)) => format!("{colour}{outcome}{RESET}"),
+        (false, None) if command.unfinished => format!("{YELLOW}begun, not ended{RESET}"),
         (false, None) => format!("{DIM}done{RESET}"),
     };
     let branch = if command.rewound { format!(" {DIM}(rewound){RESET}") } else { String::new() };
     let what = command.command.lines().next().unwrap_or_default();
     format!("{DIM}{}{RESET} {BOLD}{}{RESET} {what}: {outcome}{branch}", command.place, command.tool)
+}
+
+/// Of one kind of change to files; `--json` has them all.
+const NAMED_MAX: usize = 20;
+
+fn files_text(files: &[Deed]) -> Vec<String> {
+    let kinds = [(Change::Added, "added"), (Change::Changed, "changed"), (Change::Removed, "removed")];
+    let line = |(change, name): (Change, &str)| {
+        let paths: Vec<&Deed> = files.iter().filter(|deed| deed.change == change).collect();
+        let named: Vec<String> = paths.iter().take(NAMED_MAX).map(|deed| one_line(&deed.path)).collect();
+        let more = match paths.len().saturating_sub(NAMED_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (!paths.is_empty()).then(|| format!("{DIM}{name}{RESET} {}{more}", named.join(", ")))
+    };
+    kinds.into_iter().filter_map(line).collect()
 }

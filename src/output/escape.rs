@@ -21,6 +21,11 @@ pub fn escape(text: &str, sgr: Sgr) -> String {
     out
 }
 
+/// A name in a line of others: no line begins in it. The rest is the printer's to escape.
+pub fn one_line(name: &str) -> String {
+    name.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t")
+}
+
 /// Takes bytes as they arrive; a character or sequence may be cut anywhere.
 #[derive(Debug)]
 pub struct Escaper {

@@ -1,8 +1,13 @@
 use std::path::PathBuf;
 
-use greenroom::event::Event;
-use greenroom::store::{RunStore, Store};
-use serde_json::Value;
+use greenroom::event::{Event, ToolOutcome};
+use greenroom::id::CallToken;
+use greenroom::message::ToolUse;
+use greenroom::snapshot::seen::{Area, Attributes, Seen, SeenKind, Spot};
+use greenroom::snapshot::tree::FileTree;
+use greenroom::snapshot::{SnapshotRef, TreePath};
+use greenroom::store::{RunDir, RunStore, Store};
+use serde_json::{Value, json};
 
 use super::{RUN, record_a_run};
 use crate::support::TestEnvironment;
@@ -46,6 +51,75 @@ fn a_run_as_it_was_written_is_intact_and_its_commands_are_listed() {
     assert_eq!(commands, [("baseline", "check"), ("step 1", "edit_file"), ("verification", "check")]);
     let text = environment.greenroom(&["audit", "last"]);
     assert!(text.code == 0 && text.stdout.contains("intact") && text.stdout.contains("python3 a.py"), "{text}");
+}
+
+/// A workspace of plain files as a stored snapshot.
+fn snapshot(store: &RunStore, files: &[(&str, &[u8])]) -> SnapshotRef {
+    let mut tree = FileTree::default();
+    for (inode, (path, content)) in (1..).zip(files) {
+        tree.insert(&Seen {
+            spot: Spot { area: Area::Workspace, path: TreePath::new(*path) },
+            attributes: Attributes { mode: 0o644, ..Attributes::default() },
+            kind: SeenKind::File { size: content.len() as u64, content: store.put_blob(content).expect("stored") },
+            inode,
+            links: 1,
+        });
+    }
+    let (root, changed) = tree.write(&mut |bytes| store.put_blob(bytes)).expect("written");
+    SnapshotRef { root, files: 0, bytes: 0, changed, stored_bytes: 0, left_out: 0, unstable: false }
+}
+
+fn bash(id: &str, command: &str) -> ToolUse {
+    ToolUse { id: id.into(), name: "bash".into(), input: json!({ "command": command }) }
+}
+
+#[test]
+fn the_files_that_each_step_changed_are_listed_also_after_a_rewind() {
+    let environment = TestEnvironment::new();
+    record_a_run(&environment);
+    let run = RunDir::find(&environment.state(), RUN).expect("the run");
+    let (store, _) = RunStore::open(run).expect("nobody's");
+    let baseline = snapshot(&store, &[("a.py", b"1"), ("gone", b"")]);
+    let trees = [
+        &[("a.py", b"2".as_slice()), ("odd\nname", b"x")][..],
+        &[("a.py", b"1"), ("gone", b"")],
+        &[("a.py", b"3"), ("gone", b"")],
+    ];
+    let base = Event::BaselineFinished {
+        checks: Vec::new(),
+        build_output: Vec::new(),
+        elapsed_ms: 0,
+        snapshot: Some(baseline),
+        frozen: None,
+    };
+    store.append(&base).expect("appended");
+    for (token, files) in (1..).map(CallToken).zip(trees) {
+        if token.0 == 3 {
+            store.append(&Event::Rewound { to_step: 0 }).expect("appended");
+        }
+        let started = Event::ToolCallStarted { token, call: bash("c", "make") };
+        let finished = Event::ToolCallFinished {
+            token,
+            result: Box::new(ToolOutcome::default()),
+            elapsed_ms: 0,
+            snapshot: Some(snapshot(&store, files)),
+        };
+        [started, finished].iter().for_each(|event| store.append(event).expect("appended"));
+    }
+    store.append(&Event::ToolCallStarted { token: CallToken(4), call: bash("d", "sleep 9") }).expect("appended");
+    drop(store);
+    let (code, line) = audit(&environment, &[]);
+    assert_eq!(code, 0, "{line}");
+    let commands = line["commands"].as_array().expect("a list");
+    let files: Vec<&Value> = commands.iter().filter(|c| c["tool"] == "bash").map(|c| &c["files"]).collect();
+    let deed = |path: &str, change: &str| json!({ "path": path, "change": change });
+    let first = json!([deed("a.py", "changed"), deed("gone", "removed"), deed("odd\nname", "added")]);
+    let second = json!([deed("a.py", "changed"), deed("gone", "added"), deed("odd\nname", "removed")]);
+    let third = json!([deed("a.py", "changed")]);
+    assert_eq!(files, [&first, &second, &third, &Value::Null]);
+    assert_eq!(commands.last().map(|c| (&c["command"], &c["unfinished"])), Some((&"sleep 9".into(), &true.into())));
+    let text = environment.greenroom(&["audit", RUN]).stdout;
+    assert!(text.contains("added odd\\nname\n") && text.contains("sleep 9: begun, not ended"), "{text}");
 }
 
 #[test]

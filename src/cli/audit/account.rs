@@ -5,12 +5,14 @@ use std::collections::{BTreeSet, HashSet};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::deeds::{Deed, Deeds};
 use crate::agent::history;
 use crate::event::{Event, Limits, Parent};
 use crate::helper::HelperReport;
 use crate::id::RunId;
+use crate::message::ToolUse;
 use crate::network::{Install, ProxyRecord};
-use crate::store::Record;
+use crate::store::{Blobs, Record};
 use crate::task::{CheckResult, Outcome};
 
 /// Fields that the journal does not hold (yet) are null or empty.
@@ -85,18 +87,24 @@ pub(super) struct CommandLine {
     pub(super) is_error: bool,
     /// Nobody knows whether it took effect.
     pub(super) unknown: bool,
+    /// It was begun, and no end of it is in the journal.
+    pub(super) unfinished: bool,
     /// A later rewind took it back.
     pub(super) rewound: bool,
+    /// What it did to the files; null where no snapshot says so.
+    pub(super) files: Option<Vec<Deed>>,
 }
 
 impl Account {
-    pub(super) fn of(records: &[Record]) -> Self {
+    pub(super) fn of(records: &[Record], blobs: &Blobs) -> Self {
         let mut account = Account::default();
+        let mut deeds = Deeds::new(blobs);
         let branch = history::branch(records.iter().map(|record| &record.event));
         let branch: HashSet<*const Event> = branch.into_iter().map(std::ptr::from_ref).collect();
         let kept = |event: &Event| branch.contains(&std::ptr::from_ref(event));
         let mut call = None;
         for event in records.iter().map(|record| &record.event) {
+            let files = deeds.follow(event);
             match event {
                 Event::RunStarted { greenroom, run, repo, task, model, limits, plan, parent, helper, .. } => {
                     account.helper_of = helper.as_ref().map(|of| of.run.clone());
@@ -126,12 +134,16 @@ impl Account {
                         .extend(requests.iter().map(|request| RequestLine { step, request: request.clone() }));
                 }
                 Event::BaselineFinished { checks, .. } => account.checks("baseline", None, checks, false),
-                Event::ToolCallStarted { call: started, .. } => call = Some(started),
+                Event::ToolCallStarted { token, call: started } => {
+                    if let Some(left) = call.replace((token.0 + 1, started)) {
+                        account.commands.push(CommandLine { rewound: true, ..unfinished(left) });
+                    }
+                }
                 Event::ToolCallFinished { token, result, .. } => {
                     let step = token.0 + 1;
                     let rewound = !kept(event);
                     let (tool, command) =
-                        call.take().map_or_else(Default::default, |call| (call.name.clone(), said(call)));
+                        call.take().map_or_else(Default::default, |(_, call)| (call.name.clone(), said(call)));
                     account.commands.push(CommandLine {
                         place: format!("step {step}"),
                         step: Some(step),
@@ -140,7 +152,9 @@ impl Account {
                         outcome: result.outcome,
                         is_error: result.is_error,
                         unknown: result.effect_unknown,
+                        unfinished: false,
                         rewound,
+                        files,
                     });
                     if let Some(install) = &result.installed {
                         account.image_digest = Some(install.image_digest.clone());
@@ -181,6 +195,7 @@ impl Account {
                 | Event::TreeCaptured { .. } => {}
             }
         }
+        account.commands.extend(call.map(unfinished));
         account
     }
 
@@ -199,7 +214,9 @@ impl Account {
             outcome: Some(check.outcome),
             is_error: false,
             unknown: false,
+            unfinished: false,
             rewound,
+            files: None,
         }));
     }
 
@@ -273,8 +290,23 @@ fn limits_text(limits: &Limits) -> String {
     text
 }
 
+fn unfinished((step, call): (u64, &ToolUse)) -> CommandLine {
+    CommandLine {
+        place: format!("step {step}"),
+        step: Some(step),
+        tool: call.name.clone(),
+        command: said(call),
+        outcome: None,
+        is_error: false,
+        unknown: false,
+        unfinished: true,
+        rewound: false,
+        files: None,
+    }
+}
+
 /// The argument that says most.
-fn said(call: &crate::message::ToolUse) -> String {
+fn said(call: &ToolUse) -> String {
     let text = ["command", "path", "pattern", "manager"].iter().find_map(|key| call.input.get(key)?.as_str());
     text.unwrap_or_default().to_owned()
 }

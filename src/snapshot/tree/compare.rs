@@ -41,6 +41,39 @@ pub fn differences(before: &FileTree, after: &FileTree) -> Vec<Difference> {
     found
 }
 
+/// What was done to the files between two trees, for somebody who reads of it: everything that came, went, or has another
+/// content, target, mode, owner or other names, one by one. Times alone are no deed.
+pub fn effects(before: &FileTree, after: &FileTree) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for area in Area::ALL {
+        let spot = |path: &TreePath| Spot { area, path: Some(path.clone()) };
+        let at = index(area);
+        let forth = Pair { wanted: before, actual: after, area };
+        forth.node(None, Some(&before.areas[at]), Some(&after.areas[at]), &mut |what| match what {
+            Found::Missing { path, .. } => found.push(Difference::Removed(spot(path))),
+            Found::Otherwise { path: Some(path), .. } => found.push(Difference::Changed(spot(path))),
+            Found::Attributes { path: Some(path), wanted, actual } if !same_but_for_time(wanted, actual) => {
+                found.push(Difference::Changed(spot(path)));
+            }
+            // What came is told with all that is in it by the way back.
+            Found::Extra { .. } | Found::Otherwise { path: None, .. } | Found::Attributes { .. } => {}
+        });
+        let back = Pair { wanted: after, actual: before, area };
+        back.node(None, Some(&after.areas[at]), Some(&before.areas[at]), &mut |what| {
+            if let Found::Missing { path, .. } = what {
+                found.push(Difference::Added(spot(path)));
+            }
+        });
+    }
+    found.sort_by(|one, other| one.spot().cmp(other.spot()));
+    found
+}
+
+fn same_but_for_time(one: &Node, other: &Node) -> bool {
+    let bare = |node: &Node| (node.attributes.mode, node.attributes.uid, node.attributes.gid);
+    bare(one) == bare(other) || matches!(one.what, What::Symlink { .. })
+}
+
 /// What it takes to make a freshly unpacked tree the one that was wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orders {
@@ -221,4 +254,53 @@ fn names(tree: &FileTree, area: Area, group: Option<u64>) -> Option<&std::collec
 
 fn first_name(tree: &FileTree, area: Area, group: Option<u64>) -> Option<&TreePath> {
     names(tree, area, group).and_then(|names| names.first())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::Attributes;
+    use super::*;
+    use crate::id::BlobId;
+    use crate::snapshot::seen::{Mtime, Seen, SeenKind};
+
+    /// `name`, or `name/` for a folder; content, mode and time.
+    fn tree(entries: &[(&str, &str, u32, i64)]) -> FileTree {
+        let mut tree = FileTree::default();
+        for (inode, (name, content, mode, seconds)) in (1..).zip(entries) {
+            let kind = match name.ends_with('/') {
+                true => SeenKind::Directory,
+                false => SeenKind::File { size: content.len() as u64, content: BlobId::of(content.as_bytes()) },
+            };
+            let mtime = Mtime { seconds: *seconds, nanoseconds: 0 };
+            tree.insert(&Seen {
+                spot: Spot { area: Area::Home, path: TreePath::new(name.trim_end_matches('/')) },
+                attributes: Attributes { mode: *mode, uid: 1000, gid: 1000, mtime },
+                kind,
+                inode,
+                links: 1,
+            });
+        }
+        tree
+    }
+
+    #[test]
+    fn what_a_step_did_is_told_one_by_one_and_a_time_alone_is_nothing() {
+        let before =
+            tree(&[("d/", "", 0o755, 1), ("d/gone", "x", 0o644, 1), ("mode", "m", 0o644, 1), ("same", "s", 0o644, 1)]);
+        let after = tree(&[
+            ("d", "now a file", 0o644, 2),
+            ("mode", "m", 0o600, 1),
+            ("new/", "", 0o755, 2),
+            ("new/within", "n", 0o644, 2),
+            ("same", "s", 0o644, 9),
+        ]);
+        let told = |effect: &Difference| match effect {
+            Difference::Added(spot) => format!("added {spot}"),
+            Difference::Removed(spot) => format!("removed {spot}"),
+            Difference::Changed(spot) => format!("changed {spot}"),
+        };
+        let effects: Vec<String> = effects(&before, &after).iter().map(told).collect();
+        assert_eq!(effects, ["changed ~/d", "removed ~/d/gone", "changed ~/mode", "added ~/new", "added ~/new/within"]);
+    }
 }

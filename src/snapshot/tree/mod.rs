@@ -8,7 +8,7 @@ mod unpack;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
-pub use compare::{Difference, Orders, differences, orders};
+pub use compare::{Difference, Orders, differences, effects, orders};
 use object::Stored;
 pub use unpack::area_stream;
 
