@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Context, Format, FormatArgs, found};
 use crate::agent::RunState;
 use crate::error::{ExitCode, Result};
-use crate::event::{Event, RunStatus};
+use crate::event::RunStatus;
 use crate::id::RunId;
 use crate::output::human::style::{DIM, RED, RESET};
 use crate::output::summary::status_word;
@@ -64,10 +64,8 @@ pub async fn run(args: RunsArgs, context: &mut Context) -> Result<ExitCode> {
 
 fn read(run: &RunId, records: &[Record]) -> RunLine {
     let state = RunState::replay(records.iter().map(|record| &record.event));
-    let outcome = records.iter().rev().find_map(|record| match &record.event {
-        Event::Finished { outcome, .. } => Some(outcome.clone()),
-        _ => None,
-    });
+    // Of the fold: what was resumed or rewound after an end has none.
+    let outcome = state.as_ref().and_then(|state| state.outcome.clone());
     RunLine {
         run: run.clone(),
         started_at_ms: records.first().map(|record| record.at_ms),

@@ -2,6 +2,7 @@
 
 use greenroom_parsers::Verdict;
 
+use super::escape::one_line;
 use super::human::style::{BOLD, DIM, GREEN, RED, RESET, YELLOW};
 use super::jsonl::RunResult;
 use super::report::{verdict_colour, verdict_name};
@@ -46,7 +47,8 @@ pub fn render(result: &RunResult, patch: Option<&[u8]>) -> String {
     }
     if !result.files_changed.is_empty() {
         let (added, removed) = patch.map_or((0, 0), count_lines);
-        let shown = result.files_changed.iter().take(FILES_MAX).cloned().collect::<Vec<_>>().join(", ");
+        let shown =
+            result.files_changed.iter().take(FILES_MAX).map(|path| one_line(path)).collect::<Vec<_>>().join(", ");
         let more = result.files_changed.len().saturating_sub(FILES_MAX);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         row(&mut text, "changed", &format!("{shown}{more} {GREEN}+{added}{RESET} {RED}-{removed}{RESET}"));
@@ -72,7 +74,12 @@ pub fn render(result: &RunResult, patch: Option<&[u8]>) -> String {
         row(&mut text, "head", &format!("{DIM}{head}{RESET}"));
     }
     if let Some(run) = &result.run {
-        row(&mut text, "next", &format!("greenroom show {run}"));
+        if matches!(result.status, Some(RunStatus::Parked) | None) {
+            row(&mut text, "next", &format!("greenroom resume {run}"));
+            row(&mut text, "", &format!("greenroom show {run}"));
+        } else {
+            row(&mut text, "next", &format!("greenroom show {run}"));
+        }
         if !result.files_changed.is_empty() {
             row(&mut text, "", &format!("greenroom diff {run}"));
             row(&mut text, "", &format!("greenroom apply {run}"));
