@@ -15,7 +15,7 @@ use crate::id::{BlobId, RunId};
 use crate::output::human::style::{BOLD, DIM, RESET};
 use crate::planted::{self, Planted};
 use crate::sandbox::{DockerLauncher, Unused};
-use crate::store::{Alone, RunDir, UnusedContents, list_runs};
+use crate::store::{Alone, RunDir, RunStore, UnusedContents, list_runs};
 
 /// Say what nothing needs any more: images, containers, old runs, contents. `--yes` frees it
 #[derive(Debug, Args)]
@@ -66,7 +66,8 @@ struct Total {
 
 /// The runs of a state folder, as far as they decide what is needed.
 struct Runs {
-    stale: Vec<(RunId, u64)>,
+    /// With the bytes of its journal, and why it may go.
+    stale: Vec<(RunId, u64, String)>,
     /// Journals of the others.
     kept: Vec<RunDir>,
     /// Image digests that the others name.
@@ -80,8 +81,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub async fn run(args: GcArgs, context: &mut Context) -> Result<ExitCode> {
     let state = context.paths()?.state;
     let format = args.format.format();
-    let age_min = args.runs_older_than.map(|days| DAY * days);
-    let runs = look_at_runs(&state, age_min)?;
+    let runs = look_at_runs(&state, args.runs_older_than)?;
     let mut total = Total {
         kind: "result",
         runs: runs.stale.len(),
@@ -97,9 +97,8 @@ pub async fn run(args: GcArgs, context: &mut Context) -> Result<ExitCode> {
         Format::Json => context.printer.json(&waste),
         Format::Human => context.printer.result(&render(&waste)),
     };
-    for (run, bytes) in &runs.stale {
-        let because = format!("it began more than {} days ago", args.runs_older_than.unwrap_or(0));
-        tell(Waste { kind: "run", name: run.to_string(), bytes: Some(*bytes), because })?;
+    for (run, bytes, because) in &runs.stale {
+        tell(Waste { kind: "run", name: run.to_string(), bytes: Some(*bytes), because: because.clone() })?;
         if args.yes {
             remove_run(&state, run)?;
         }
@@ -193,11 +192,11 @@ fn contents_failed(error: std::io::Error) -> Error {
 
 impl Runs {
     fn knows(&self, run: &RunId) -> bool {
-        self.stale.iter().any(|(stale, _)| stale == run) || self.kept.iter().any(|dir| dir.run() == *run)
+        self.stale.iter().any(|(stale, ..)| stale == run) || self.kept.iter().any(|dir| dir.run() == *run)
     }
 }
 
-fn look_at_runs(state: &Path, age_min: Option<Duration>) -> Result<Runs> {
+fn look_at_runs(state: &Path, days_max: Option<u32>) -> Result<Runs> {
     let mut runs = Runs { stale: Vec::new(), kept: Vec::new(), images: BTreeSet::new(), unsure: Vec::new() };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     for run in list_runs(state).map_err(found)? {
@@ -216,9 +215,16 @@ fn look_at_runs(state: &Path, age_min: Option<Duration>) -> Result<Runs> {
         };
         let began = journal.records.first().map_or(0, |record| u64::try_from(record.at_ms).unwrap_or(0));
         let age = now.saturating_sub(Duration::from_millis(began));
-        if age_min.is_some_and(|least| age > least) && !journal.records.is_empty() {
+        let because = match days_max {
+            _ if journal.records.is_empty() => {
+                is_older_than_a_day(&dir).then(|| "it was killed before its first event".to_owned())
+            }
+            Some(days) if age > DAY * days => Some(format!("it began more than {days} days ago")),
+            Some(_) | None => None,
+        };
+        if let Some(because) = because {
             let bytes = std::fs::metadata(dir.journal_path()).map_or(0, |metadata| metadata.len());
-            runs.stale.push((run, bytes));
+            runs.stale.push((run, bytes, because));
             continue;
         }
         for record in &journal.records {
@@ -233,10 +239,18 @@ fn look_at_runs(state: &Path, age_min: Option<Duration>) -> Result<Runs> {
     Ok(runs)
 }
 
+/// One that is just beginning has no event yet either.
+fn is_older_than_a_day(dir: &RunDir) -> bool {
+    let made = std::fs::metadata(dir.path()).and_then(|folder| folder.modified());
+    made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > DAY))
+}
+
 fn remove_run(state: &Path, run: &RunId) -> Result<()> {
     let dir = RunDir::find(state, run.as_str()).map_err(found)?;
-    std::fs::remove_dir_all(dir.path())
-        .map_err(|error| Error::internal(format!("cannot remove run {run}")).because(error))
+    let path = dir.path().to_owned();
+    // Held meanwhile: nobody resumes it between two of its files.
+    let _held = RunStore::open(dir).map_err(found)?;
+    std::fs::remove_dir_all(path).map_err(|error| Error::internal(format!("cannot remove run {run}")).because(error))
 }
 
 fn render(waste: &Waste) -> String {

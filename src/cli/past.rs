@@ -74,7 +74,10 @@ pub(super) fn found(error: StoreError) -> Error {
         StoreError::Journal(JournalError::Newer { .. }) => {
             Error::usage(what).hint("use the version of Greenroom that wrote it, or a later one")
         }
-        StoreError::Journal(_) => Error::internal(what)
+        StoreError::Journal(JournalError::Io(_)) => {
+            Error::internal(what).hint("see to the disk that holds the state folder, then try again")
+        }
+        StoreError::Journal(JournalError::Damaged { .. }) => Error::internal(what)
             .hint("the records before the damage are intact: `greenroom export RUN --valid-prefix` saves them"),
         StoreError::Io { source, .. } if is_of_the_disk(source.kind()) => Error::new(ExitCode::Parked, what)
             .hint("see to the disk that holds the state folder, then try again; what is in the journal stays"),

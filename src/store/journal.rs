@@ -52,6 +52,10 @@ pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000
 const SEAL_BYTES: usize = 9 + 64 + 2;
 
 impl ReadJournal {
+    pub(super) fn empty() -> Self {
+        ReadJournal { records: Vec::new(), hashes: Vec::new(), valid_bytes: 0, torn_bytes: 0, torn_detail: None }
+    }
+
     /// Hash of the last record.
     pub fn head(&self) -> &str {
         self.hashes.last().map_or(GENESIS, String::as_str)
@@ -73,8 +77,7 @@ pub fn read_journal(path: &Path) -> Result<ReadJournal, JournalError> {
 /// The records before the first that cannot be taken, and why that one cannot.
 pub fn read_valid_prefix(path: &Path) -> Result<(ReadJournal, Option<JournalError>), JournalError> {
     let bytes = std::fs::read(path)?;
-    let mut journal =
-        ReadJournal { records: Vec::new(), hashes: Vec::new(), valid_bytes: 0, torn_bytes: 0, torn_detail: None };
+    let mut journal = ReadJournal::empty();
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {
         let Some(end) = rest.iter().position(|&b| b == b'\n') else {

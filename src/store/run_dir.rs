@@ -84,12 +84,26 @@ impl RunDir {
     }
 
     pub fn journal(&self) -> Result<ReadJournal, StoreError> {
-        Ok(read_journal(&self.journal_path())?)
+        match self.valid_prefix()? {
+            (_, Some(damage)) => Err(damage.into()),
+            (journal, None) => Ok(journal),
+        }
     }
 
     /// The records before the first bad one, and what is wrong with that.
     pub fn valid_prefix(&self) -> Result<(ReadJournal, Option<JournalError>), StoreError> {
-        Ok(read_valid_prefix(&self.journal_path())?)
+        match read_valid_prefix(&self.journal_path()) {
+            Err(JournalError::Io(error)) if error.kind() == io::ErrorKind::NotFound && self.was_never_begun() => {
+                Ok((ReadJournal::empty(), None))
+            }
+            read => Ok(read?),
+        }
+    }
+
+    /// Whoever made the folder was killed before there was a journal: nothing but the lock is in it.
+    fn was_never_begun(&self) -> bool {
+        let Ok(mut entries) = fs::read_dir(&self.path) else { return false };
+        entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == LOCK))
     }
 
     /// Leaves a message for whoever works on the run, now or later.
@@ -241,7 +255,10 @@ impl RunStore {
                 Event::RunStarted { run, .. } => Some(run.clone()),
                 _ => None,
             });
-            let nothing = || StoreError::NoSuchRun("the archive's".into());
+            let nothing = || {
+                let detail = "its first record begins no run".to_owned();
+                StoreError::Journal(JournalError::Damaged { offset: 0, line: 1, detail })
+            };
             let dir = RunDir::at(state, run.ok_or_else(nothing)?.as_str());
             if dir.path.exists() {
                 return Err(StoreError::Exists(dir.run()));
@@ -267,7 +284,9 @@ impl RunStore {
         let failed = |source| StoreError::Io { path: dir.path.clone(), source };
         dir.blobs.hold().map_err(failed)?;
         let journal = dir.journal()?;
-        let mut file = File::options().read(true).append(true).open(dir.journal_path()).map_err(failed)?;
+        let unbegun = journal.records.is_empty();
+        let mut file =
+            File::options().read(true).append(true).create(unbegun).open(dir.journal_path()).map_err(failed)?;
         if journal.torn_bytes > 0 && !planted::has(Planted::KeepTornTail) {
             cut_off_torn(&dir, &mut file, journal.valid_bytes).map_err(failed)?;
         }

@@ -75,3 +75,19 @@ fn where_a_run_is_damaged_nothing_is_freed() {
     assert!(line["kept"].to_string().contains("is damaged"), "{line}");
     assert_eq!(std::fs::read(&pack).expect("the pack"), bytes);
 }
+
+#[test]
+fn a_run_that_never_had_an_event_goes_after_a_day_and_stands_in_nobodys_way() {
+    let environment = environment();
+    record_a_run(&environment);
+    let other = "01k0000000000000000001test";
+    environment.write(&format!("greenroom/state/runs/{other}/lock"), "123");
+    let line = gc(&environment, &["--yes"]).lines().pop().expect("a line");
+    assert_eq!((&line["runs"], line["kept"].to_string().contains(other)), (&0.into(), false), "{line}");
+    let folder = environment.state().join("runs").join(other);
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 24 * 60 * 60);
+    std::fs::File::open(&folder).expect("the folder").set_modified(long_ago).expect("aged");
+    let line = gc(&environment, &["--yes"]).lines().pop().expect("a line");
+    assert_eq!((&line["runs"], folder.exists()), (&1.into(), false), "{line}");
+    is_intact(&environment, RUN);
+}

@@ -1,3 +1,5 @@
+use greenroom::event::Event;
+use greenroom::store::{RunDir, RunStore, Store};
 use insta::assert_snapshot;
 
 use super::{RUN, record_a_run};
@@ -36,4 +38,34 @@ fn a_damaged_journal_is_told_and_does_not_hide_the_others() {
     01k0000000000000000000test  <minute>  verified    /projects/a  mend it
     [exit 0]
     "#);
+}
+
+#[test]
+fn an_end_before_a_rewind_is_no_status() {
+    let environment = TestEnvironment::new();
+    record_a_run(&environment);
+    let run = RunDir::find(&environment.state(), RUN).expect("the run");
+    RunStore::open(run).expect("nobody's").0.append(&Event::Rewound { to_step: 0 }).expect("appended");
+    let line = environment.greenroom(&["runs", "--json"]).lines().remove(0);
+    assert!(line["status"].is_null(), "{line}");
+    let shown = environment.greenroom(&["show", RUN]).stdout;
+    assert!(shown.contains(&format!("greenroom resume {RUN}")), "{shown}");
+}
+
+#[test]
+fn a_process_that_was_killed_before_it_had_a_journal_leaves_a_run_without_events() {
+    let environment = TestEnvironment::new();
+    record_a_run(&environment);
+    let other = "01k0000000000000000001test";
+    environment.write(&format!("greenroom/state/runs/{other}/lock"), "123");
+    let line = environment.greenroom(&["runs", "--json"]).lines().remove(0);
+    assert_eq!((&line["run"], &line["damaged"]), (&other.into(), &serde_json::Value::Null), "{line}");
+    for command in ["resume", "show", "audit"] {
+        let refused = environment.greenroom(&[command, "last"]);
+        assert!(refused.code == 2 && refused.stderr.contains("killed before its first event"), "{command}: {refused}");
+    }
+    // A journal that was taken away is something else.
+    std::fs::remove_file(environment.state().join("runs").join(RUN).join("journal.jsonl")).expect("removed");
+    environment.write(&format!("greenroom/state/runs/{RUN}/torn-9"), "x");
+    assert_eq!(environment.greenroom(&["audit", RUN]).code, 1);
 }
