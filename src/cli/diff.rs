@@ -49,9 +49,24 @@ pub async fn run(args: DiffArgs, context: &mut Context) -> Result<ExitCode> {
                 context.printer.verbatim(&patch)?;
             }
         }
-        Some(_) | None => context.printer.note(&format!("run {} changed nothing", past.state.run))?,
+        Some(_) | None => context.printer.note(&nothing(&past, &args))?,
     }
     Ok(ExitCode::Success)
+}
+
+fn nothing(past: &Past, args: &DiffArgs) -> String {
+    let run = &past.state.run;
+    match args.from {
+        Some(from) => format!(
+            "no file of the workspace differs between step {from} and step {} of run {run}; `greenroom audit {run}` \
+             lists folders and the home folder too",
+            args.to.unwrap_or(past.state.steps)
+        ),
+        None if past.state.patch.is_none() => {
+            format!("run {run} has captured no patch yet; `greenroom diff {run} 0` shows what its steps changed so far")
+        }
+        None => format!("run {run} changed nothing"),
+    }
 }
 
 /// The workspace after one step and after another, as a patch.

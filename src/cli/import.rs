@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::audit::verify;
 use super::{Context, found, past, prepare};
 use crate::agent::RunState;
 use crate::error::{Error, ExitCode, Result};
@@ -14,7 +15,7 @@ use crate::event::Event;
 use crate::id::{BlobId, RunId};
 use crate::output::human::style::{DIM, RESET};
 use crate::snapshot::archive::{Member, members};
-use crate::store::{RunStore, Store, helper_path};
+use crate::store::{RunStore, Store, StoreError, helper_path};
 
 /// Take in a run that `greenroom export` wrote, on this machine or another
 #[derive(Debug, Args)]
@@ -41,11 +42,26 @@ pub async fn run(args: ImportArgs, context: &mut Context) -> Result<ExitCode> {
     })?;
     // Before a journal is there that names them.
     blobs.sync().map_err(past::not_written)?;
-    let (store, read) = RunStore::import(&state_folder, &journal, &helpers).map_err(found)?;
+    let refused = |cause: StoreError| match cause {
+        StoreError::Journal(_) => Error::usage(format!("cannot import `{shown}`"))
+            .because(cause)
+            .hint("it takes what `greenroom export` writes"),
+        other => found(other),
+    };
+    let (store, read) = RunStore::import(&state_folder, &journal, &helpers).map_err(refused)?;
     let state = RunState::replay(read.records.iter().map(|record| &record.event))
         .ok_or_else(|| Error::usage(format!("the journal in `{shown}` is empty")))?;
     store.append(&Event::Imported { head: read.head().to_owned() }).map_err(past::not_written)?;
     context.printer.note(&format!("{DIM}imported{RESET} {} with {} steps", state.run, state.steps))?;
+    let (mut verified, _) = verify::verify(store.dir(), None)?;
+    for helper in store.dir().helpers().map_err(found)? {
+        verified.add_helper(&helper)?;
+    }
+    if !verified.problems.is_empty() {
+        // Some archives are made of damaged runs, so this is no reason to refuse one.
+        let told = format!("{DIM}missing{RESET}  {} contents are not in the archive", verified.problems.len());
+        context.printer.note(&told)?;
+    }
     context.printer.note(&format!("{DIM}next{RESET}    greenroom audit {}", state.run))?;
     Ok(ExitCode::Success)
 }
@@ -67,7 +83,9 @@ fn unpack(path: &Path, put: impl Fn(&BlobId, &[u8]) -> io::Result<()>) -> io::Re
         let mut bytes = Vec::new();
         entry.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
         if name == "journal.jsonl" {
-            journal = Some(bytes);
+            if journal.replace(bytes).is_some() {
+                return Err(bad("it holds two journals"));
+            }
             continue;
         }
         if let Some(path) = helper_path(&name) {

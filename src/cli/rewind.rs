@@ -36,7 +36,10 @@ pub async fn run(args: RewindArgs, context: &mut Context) -> Result<ExitCode> {
         failpoint::hit(Failpoint::RewindBefore).and_then(|()| store.append(&Event::Rewound { to_step: args.to }));
     written.map_err(past::not_written)?;
     let run = &state.run;
-    context.printer.note(&format!("{DIM}rewound{RESET} {run} from step {} to {}", state.steps, args.to))?;
+    // Where the run was, not how many steps it has had: an earlier rewind may have left them behind.
+    let branch = history::branch(journal.records.iter().map(|record| &record.event));
+    let from = branch.into_iter().rev().find_map(history::step_ended).unwrap_or(0);
+    context.printer.note(&format!("{DIM}rewound{RESET} {run} from step {from} to {}", args.to))?;
     context.printer.note(&format!("{DIM}next{RESET}    greenroom resume {run}"))?;
     Ok(ExitCode::Success)
 }

@@ -62,3 +62,37 @@ fn a_trajectory_names_each_call_and_what_it_was_answered() {
     assert_eq!(step["tool_calls"][0]["function_name"], "edit_file");
     assert_eq!(step["observation"]["results"][0]["source_call_id"], step["tool_calls"][0]["tool_call_id"]);
 }
+
+#[test]
+fn an_archive_of_something_else_is_refused_by_its_name_and_one_without_all_contents_says_so() {
+    let (here, there) = (TestEnvironment::new(), TestEnvironment::new());
+    record_a_run(&here);
+    let whole = here.root().join("run.tar");
+    assert_eq!(here.greenroom(&["export", RUN, "-o", &whole.display().to_string()]).code, 0);
+    let mut members = Vec::new();
+    let mut archive = tar::Archive::new(std::fs::File::open(&whole).expect("the archive"));
+    for entry in archive.entries().expect("a tar") {
+        let mut entry = entry.expect("an entry");
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut bytes).expect("its bytes");
+        members.push((entry.path().expect("a name").display().to_string(), bytes));
+    }
+    let (journal, blobs) = members.split_first().expect("a journal comes first");
+    let import = |members: &[(String, Vec<u8>)]| {
+        let path = there.root().join("other.tar").display().to_string();
+        let mut builder = tar::Builder::new(std::fs::File::create(&path).expect("a file"));
+        for (name, bytes) in members {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            builder.append_data(&mut header, name, bytes.as_slice()).expect("appended");
+        }
+        builder.finish().expect("finished");
+        there.greenroom(&["import", &path])
+    };
+    for other in [vec![("journal.jsonl".to_owned(), Vec::new())], vec![journal.clone(), journal.clone()]] {
+        let refused = import(&other);
+        assert!(refused.code == 2 && refused.stderr.contains("cannot import `"), "{refused}");
+    }
+    let imported = import(&[std::slice::from_ref(journal), &blobs[1..]].concat());
+    assert!(imported.code == 0 && imported.stderr.contains("missing  1 contents are not"), "{imported}");
+}
