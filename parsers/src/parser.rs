@@ -303,6 +303,9 @@ impl Parser {
                     }
                     More::No => {
                         self.endless_documents += 1;
+                        if self.window.line(self.next).is_some_and(|line| line.trim_start().starts_with('<')) {
+                            self.sink.evidence(Evidence::BreaksOff);
+                        }
                         DocumentRead::NotOne
                     }
                 };

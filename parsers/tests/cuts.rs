@@ -48,3 +48,51 @@ fn a_junit_document_with_a_piece_missing_does_not_pass() {
     assert_eq!(verdict(&format!("<testsuites tests=\"2\"><testsuite name=\"s\" tests=\"2\">{rest}")), Failed);
     assert_ne!(verdict(&format!("<testsuites name=\"x\" tests=\"2\" skip<property value=\"e\"/>{rest}")), Passed);
 }
+
+#[test]
+fn a_lint_report_with_a_piece_missing_is_not_clean() {
+    let clean = |text: &str| verdict(text) == Passed;
+    for whole in [
+        "<checkstyle version=\"5.0\">\n<file name=\"a.c\">\n</file>\n</checkstyle>\n",
+        "<checkstyle version=\"5.0\"/>\n",
+        "<?xml version=\"1.0\"?>\n<checkstyle version=\"5.0\"/>\n<?xml version=\"1.0\"?>\n<checkstyle version=\"5.0\"/>\n",
+        "<results version=\"2\">\n<cppcheck version=\"2.8\"/>\n<errors>\n</errors>\n</results>\n",
+        "<BugCollection version=\"4\"><Project><Jar>a.jar</Jar></Project><FindBugsSummary total_bugs=\"0\"/></BugCollection>\n",
+    ] {
+        assert!(clean(whole), "{whole}");
+    }
+    for holed in [
+        // The root runs into a finding: its end is left over.
+        "<checkstyle version=\"5. after 'for'.\" source=\"Whitespace\"/>\n</file>\n</checkstyle>\n",
+        "<results versiono=\"in class\"/>\n<location file=\"a.h\" line=\"1\"/>\n</error>\n</errors>\n</results>\n",
+        // A finding's attributes on what is none, half a name, a name twice.
+        "<checkstyle version=\"5\"><file name=\"a.c\" message=\"bad\" severity=\"error\"/></checkstyle>\n",
+        "<results version=\"2\"><errors><e verbose=\"bad\"/></errors></results>\n",
+        "<jslint><file name=\"a.js\"><isshar=\"6\" reason=\"bad\"/></file></jslint>\n",
+        "<pmd version=\"1\" version=\"2\"></pmd>\n",
+        // The sums know of a finding, or are not there.
+        "<BugCollection version=\"4\"><FindBugsSummary total_bugs=\"1\"/></BugCollection>\n",
+        "<BugCollection version=\"4\"><Errors/></BugCollection>\n",
+        "{\"FromLinter\": \"misspell\", \"SourceLines\": [{}],\n\"Report\": {\"Warnings\": []}}\n",
+    ] {
+        assert!(!clean(holed), "{holed}");
+    }
+}
+
+#[test]
+fn a_junit_document_that_lists_fewer_tests_than_it_counts_does_not_pass() {
+    let listed = "<testcase name=\"a\"/><testcase name=\"b\"/>";
+    assert_eq!(verdict(&format!("<testsuite name=\"s\" tests=\"2\">{listed}</testsuite>\n")), Passed);
+    assert_eq!(verdict(&format!("<testsuite name=\"s\" tests=\"3\">{listed}</testsuite>\n")), Unknown);
+    assert_eq!(
+        verdict("<testsuite name=\"s\" tests=\"3\"\n e=\"x\"/>\n<property name=\"x\"/>\n</testsuite>\n"),
+        Unknown
+    );
+    // What ran into it, or was cut off behind it.
+    assert_eq!(
+        verdict(&format!("<testsuite name=\"s\">{listed}<testcase name=\"c\"> at f\n</testcase></testsuite>\n")),
+        Unknown
+    );
+    assert_eq!(verdict(&format!("<testsuites>\n<testsuite name=\"s\">{listed}</testsuite>\n<testsuite na\n")), Unknown);
+    assert_eq!(verdict(&format!("<testsuite name=\"s\">{listed}</testsuite>\n</testsuites>\n")), Unknown);
+}

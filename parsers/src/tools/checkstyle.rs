@@ -1,6 +1,6 @@
 //! Linters' XML: Checkstyle (which many write), PMD, jslint and lint XML, cppcheck, Android lint.
 
-use super::xml::{Event, Tag, Xml};
+use super::xml::{self, Event, Tag, Xml};
 use super::{Kind, Reader, Tool};
 use crate::document::Document;
 use crate::sink::{Evidence, Sink};
@@ -11,16 +11,78 @@ pub(super) const TOOL: Tool = Tool {
     name: "checkstyle",
     kind: Kind::Linter,
     xml_roots: &["checkstyle", "pmd", "jslint", "csslint", "lint", "results", "issues", "BugCollection", "files"],
+    anchors: &["</checkstyle>", "</pmd>", "</jslint>", "</csslint>", "</results>", "</issues>", "</BugCollection>"],
     reader: || Box::new(Checkstyle),
     ..Tool::DEFAULT
 };
 
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
 
+/// The elements of a report that are no finding nor part of one.
+const FRAME: &[&str] = &[
+    "checkstyle",
+    "pmd",
+    "jslint",
+    "csslint",
+    "lint",
+    "results",
+    "issues",
+    "files",
+    "file",
+    "cppcheck",
+    "errors",
+    "BugCollection",
+    "Project",
+    "Jar",
+    "AuxClasspathEntry",
+    "SrcDir",
+    "WrkDir",
+    "Plugin",
+    "Cloud",
+    "Errors",
+    "MissingClass",
+    "FindBugsSummary",
+    "FileStats",
+    "PackageStats",
+    "ClassStats",
+    "FindBugsProfile",
+    "ClassProfile",
+    "ClassFeatures",
+    "ClassFeatureSet",
+    "Feature",
+    "History",
+    "AppVersion",
+    "BugCategory",
+    "Description",
+];
+/// Those with text in them.
+const TEXTS: &[&str] = &["Jar", "AuxClasspathEntry", "SrcDir", "WrkDir", "MissingClass", "Description"];
+const OF_A_FINDING: &[&str] = &[
+    "line",
+    "column",
+    "char",
+    "beginline",
+    "message",
+    "msg",
+    "verbose",
+    "reason",
+    "evidence",
+    "severity",
+    "source",
+    "rule",
+    "info",
+    "role",
+    "sourcepath",
+    "start",
+    "end",
+];
+const COUNTS: &[&str] = &["total_bugs", "bugs", "bugCount", "count", "errors", "warnings", "violations"];
+
 struct Checkstyle;
 
 impl Reader for Checkstyle {
-    fn read(&mut self, _lines: Lines<'_>, _sink: &mut Sink) -> usize {
+    fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
+        xml::tell_lost_end(lines, TOOL.anchors, sink);
         0
     }
 
@@ -29,17 +91,7 @@ impl Reader for Checkstyle {
         let mut file: Option<String> = None;
         let mut open: Option<Diagnostic> = None;
         let (mut findings, mut in_message) = (0u64, false);
-        // Damaged on its way, a document says nothing of what is not in it.
-        let (mut elements, mut whole, mut root): (Vec<&str>, bool, bool) = (Vec::new(), true, false);
         for event in Xml::new(text) {
-            root |= matches!(event, Event::Start(_));
-            match &event {
-                Event::Start(tag) if findings == 0 && !tag.is_whole() => whole = false,
-                Event::Start(tag) if !tag.empty => elements.push(tag.name),
-                Event::End(name) => whole &= elements.pop() == Some(name),
-                Event::Text(text) => whole &= text.trim().is_empty(),
-                Event::Start(_) => {}
-            }
             match event {
                 Event::Start(tag) => match tag.name {
                     "file" => file = tag.get("name").or_else(|| tag.get("path")).map(String::from),
@@ -86,11 +138,34 @@ impl Reader for Checkstyle {
         if let Some(found) = open {
             sink.diagnostic(found);
         }
-        if findings == 0 && root && whole && elements.is_empty() {
+        if findings == 0 && is_clean(text) {
             sink.evidence(Evidence::SaysPassed);
         }
         true
     }
+}
+
+/// Whether a report without a finding is one that had none: damaged on its way, it says nothing of what is not in it.
+fn is_clean(text: &str) -> bool {
+    let (mut is_bug_collection, mut has_summary) = (false, false);
+    let sound = xml::is_sound(text, |event, inside| match event {
+        Event::Start(tag) => {
+            is_bug_collection |= tag.name == "BugCollection";
+            has_summary |= tag.name == "FindBugsSummary";
+            tag.name == "suppressedviolation"
+                || FRAME.contains(&tag.name) && tag.pairs().all(|(name, value)| fits(name, &value))
+        }
+        Event::Text(text) => TEXTS.contains(&inside) || text.trim().is_empty(),
+        Event::End(_) => true,
+    });
+    // SpotBugs always closes with its sums.
+    sound && (has_summary || !is_bug_collection)
+}
+
+/// What a finding says of itself belongs on no other element, and a count of findings is zero where there are none.
+fn fits(name: &str, value: &str) -> bool {
+    let is_count = COUNTS.contains(&name) || name.starts_with("priority_");
+    !OF_A_FINDING.contains(&name) && (!is_count || value.trim() == "0")
 }
 
 fn finding(tag: Tag<'_>, file: Option<&str>) -> Diagnostic {

@@ -161,7 +161,9 @@ impl Reader for Golangci {
     fn read_document(&mut self, document: &Document<'_>, sink: &mut Sink) -> bool {
         let Some(output) = document.json::<Value>() else { return false };
         let issues = output["Issues"].as_array();
-        if issues.is_none() && !(output["Issues"].is_null() && output["Report"].is_object()) {
+        // Without an issue a report has no list of them; a finding that lost its end runs into the report's.
+        let is_report = output["Issues"].is_null() && output["Report"].is_object() && output["FromLinter"].is_null();
+        if issues.is_none() && !is_report {
             return false;
         }
         let issues = issues.map_or(&[][..], Vec::as_slice);

@@ -6,7 +6,7 @@ mod outcome;
 
 use std::collections::HashMap;
 
-use super::xml::{Event, Tag, Xml};
+use super::xml::{self, Event, Tag, Xml};
 use super::{Kind, Reader, Tool};
 use crate::document::Document;
 use crate::sink::{Evidence, Sink};
@@ -17,6 +17,15 @@ pub(super) const TOOL: Tool = Tool {
     name: "junit",
     kind: Kind::TestRunner,
     xml_roots: &["testsuites", "testsuite", "test-results", "test-run", "assemblies", "assembly", "TestRun"],
+    anchors: &[
+        "</testcase>",
+        "</testsuite>",
+        "</testsuites>",
+        "</test-results>",
+        "</test-run>",
+        "</assemblies>",
+        "</TestRun>",
+    ],
     reader: || Box::new(JunitXml),
     ..Tool::DEFAULT
 };
@@ -24,7 +33,8 @@ pub(super) const TOOL: Tool = Tool {
 struct JunitXml;
 
 impl Reader for JunitXml {
-    fn read(&mut self, _lines: Lines<'_>, _sink: &mut Sink) -> usize {
+    fn read(&mut self, lines: Lines<'_>, sink: &mut Sink) -> usize {
+        xml::tell_lost_end(lines, TOOL.anchors, sink);
         0
     }
 
@@ -47,7 +57,7 @@ impl Reader for JunitXml {
                 Event::End(name) => run.end(name),
             }
         }
-        run.report(sink);
+        run.report(text, sink);
         true
     }
 }
@@ -261,7 +271,7 @@ impl Run {
         }
     }
 
-    fn report(mut self, sink: &mut Sink) {
+    fn report(mut self, text: &str, sink: &mut Sink) {
         let mut counted = Totals::default();
         let findings: Option<Vec<_>> = self
             .done
@@ -305,6 +315,11 @@ impl Run {
         if self.failed_outside {
             sink.evidence(Evidence::SaysFailed);
         }
+        // Less than was announced, or damaged on its way: what is missing may have failed. NUnit 2 counts as it likes.
+        let announced = self.totals.filter(|_| !text.contains("<test-results")).map_or(0, |totals| totals.tests);
+        if counted.failed + counted.errors == 0 && (counted.tests < announced || !is_sound(text)) {
+            sink.evidence(Evidence::BreaksOff);
+        }
         let nothing = counted.tests == 0 && self.totals.is_none_or(|totals| totals.tests == 0);
         if nothing {
             sink.evidence(Evidence::SaysNoTests);
@@ -313,4 +328,19 @@ impl Run {
             sink.evidence(Evidence::RunEnded);
         }
     }
+}
+
+/// Text belongs in what was printed or said, and a message on an element that is known.
+fn is_sound(text: &str) -> bool {
+    const HOLDERS: &[&str] =
+        &["testsuites", "testsuite", "properties", "testcase", "test-run", "test-suite", "assembly", "collection"];
+    const SAYING: &[&str] =
+        &["skipped", "failure", "error", "rerunFailure", "flakyFailure", "rerunError", "flakyError"];
+    xml::is_sound(text, |event, inside| match event {
+        Event::Start(tag) if inside == "testcase" => {
+            SAYING.contains(&tag.name) || tag.pairs().all(|(name, _)| name != "message" && name != "type")
+        }
+        Event::Text(text) => !HOLDERS.contains(&inside) || text.trim().is_empty(),
+        Event::Start(_) | Event::End(_) => true,
+    })
 }

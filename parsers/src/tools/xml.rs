@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::sink::{Evidence, Sink};
+use crate::window::Lines;
+
 pub(super) struct Xml<'a> {
     rest: &'a str,
 }
@@ -109,17 +112,23 @@ impl<'a> Tag<'a> {
         })
     }
 
-    /// Whether the attributes are names and quoted values and nothing else.
+    /// Whether the attributes are names and quoted values and nothing else, each name once.
     pub(super) fn is_whole(&self) -> bool {
         let mut rest = self.attributes.trim();
+        let mut names: Vec<&str> = Vec::new();
         while !rest.is_empty() {
             let Some((name, after)) = rest.split_once('=') else { return false };
             let after = after.trim_start();
             let Some(quote) = after.chars().next().filter(|c| matches!(c, '"' | '\'')) else { return false };
-            let Some((_, more)) = after[1..].split_once(quote) else { return false };
-            if name.trim_end().contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')) {
+            let Some((value, more)) = after[1..].split_once(quote) else { return false };
+            let name = name.trim_end();
+            let breaks_name = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '/');
+            let runs_on = !more.is_empty() && !more.starts_with(char::is_whitespace);
+            if name.is_empty() || name.contains(breaks_name) || names.contains(&name) || value.contains('<') || runs_on
+            {
                 return false;
             }
+            names.push(name);
             rest = more.trim_start();
         }
         true
@@ -133,6 +142,48 @@ impl<'a> Tag<'a> {
     pub(super) fn position(&self, name: &str) -> Option<u32> {
         self.get(name)?.trim().parse().ok().filter(|number| *number > 0)
     }
+}
+
+/// Whether nothing is missing that the syntax would miss: each element is closed in its turn, names are names, attributes
+/// are whole, and `fits` agrees to each tag and text in the element it stands in.
+pub(super) fn is_sound<'a>(text: &'a str, mut fits: impl FnMut(&Event<'a>, &'a str) -> bool) -> bool {
+    let mut open: Vec<&str> = Vec::new();
+    let (mut xml, mut elements) = (Xml::new(text), 0usize);
+    for event in xml.by_ref() {
+        if !fits(&event, open.last().copied().unwrap_or("")) {
+            return false;
+        }
+        match event {
+            Event::Start(tag) => {
+                elements += 1;
+                if !is_name(tag.name) || !tag.is_whole() {
+                    return false;
+                }
+                if !tag.empty {
+                    open.push(tag.name);
+                }
+            }
+            Event::End(name) => {
+                if open.pop() != Some(name) {
+                    return false;
+                }
+            }
+            Event::Text(_) => {}
+        }
+    }
+    elements > 0 && open.is_empty() && xml.rest.is_empty()
+}
+
+/// An end of a report on a line of no document: its beginning was lost, or runs into another report's.
+pub(super) fn tell_lost_end(lines: Lines<'_>, ends: &[&str], sink: &mut Sink) {
+    let line = lines.first().trim_start();
+    if ends.iter().any(|end| line.starts_with(end)) {
+        sink.evidence(Evidence::BreaksOff);
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
 fn unescape(text: &str) -> Cow<'_, str> {
@@ -208,6 +259,19 @@ mod tests {
         assert!(whole("<a/>"));
         assert!(!whole("<a versi\" message=\"x\"/>"));
         assert!(!whole("<a x=\"1\" tis\" y=\"2\">"));
+        assert!(!whole("<a x=\"1\" y=\"2\" x=\"3\">"));
+        assert!(!whole("<a x=\"1\"y=\"2\">"));
+    }
+
+    #[test]
+    fn a_sound_document_closes_what_it_opens() {
+        let sound = |text| is_sound(text, |_, _| true);
+        assert!(sound("<?xml version=\"1.0\"?>\n<a>\n<n:b x='1'/> t </a>\n"));
+        assert!(!sound("<a><b></a>"));
+        assert!(!sound("<a></a></b>"));
+        assert!(!sound("<a><b=\"1\" c=\"2\"/></a>"));
+        assert!(!sound("<a><!-- </a>"));
+        assert!(!sound(""));
     }
 
     #[test]
