@@ -196,7 +196,7 @@ fn restorable(seen: Seen) -> Option<Seen> {
         return Some(seen);
     };
     let folder = path.as_bytes().iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-    (folder <= UNPACKED_PATH_BYTES_MAX).then(|| Seen { kind: SeenKind::LeftOut(LeftOut::Unreadable), ..seen })
+    (folder <= UNPACKED_PATH_BYTES_MAX).then_some(Seen { kind: SeenKind::LeftOut(LeftOut::Unreadable), ..seen })
 }
 
 fn refused(detail: String) -> SandboxError {
