@@ -123,6 +123,28 @@ fn the_files_that_each_step_changed_are_listed_also_after_a_rewind() {
 }
 
 #[test]
+fn what_the_set_up_ran_and_where_it_reached_is_listed() {
+    let environment = TestEnvironment::new();
+    record_a_run(&environment);
+    let recorded = RunDir::find(&environment.state(), RUN).expect("the run").journal().expect("its journal");
+    let mut started = recorded.records[0].event.clone();
+    if let Event::RunStarted { plan, .. } = &mut started {
+        *plan = json!({ "setup": ["pip install six"] });
+    }
+    let request =
+        json!({"host": "pypi.org", "port": 443, "bytes_up": 1, "bytes_down": 2, "verdict": {"kind": "allowed"}});
+    let network = json!({"type": "network_used", "token": null, "requests": [request], "left_out": 0});
+    let other = "01k0000000000000000001test";
+    let store = RunStore::create(&environment.state(), &other.parse().expect("an id")).expect("a store");
+    store.append(&started).expect("appended");
+    store.append(&serde_json::from_value(network).expect("an event")).expect("appended");
+    drop(store);
+    let text = environment.greenroom(&["audit", other]).stdout;
+    assert!(text.contains("set-up setup pip install six: done"), "{text}");
+    assert!(text.contains("1 requests, 0 of them not served, to pypi.org\n"), "{text}");
+}
+
+#[test]
 fn a_flipped_byte_anywhere_in_the_journal_is_named() {
     let environment = TestEnvironment::new();
     record_a_run(&environment);

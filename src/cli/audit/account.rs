@@ -118,6 +118,8 @@ impl Account {
                     account.plan = plan.clone();
                     let weaker = plan.get("weaker").and_then(Value::as_array).into_iter().flatten();
                     account.weaker = weaker.filter_map(Value::as_str).map(str::to_owned).collect();
+                    let setup = plan.get("setup").and_then(Value::as_array).into_iter().flatten();
+                    account.commands.extend(setup.filter_map(Value::as_str).map(set_up));
                 }
                 Event::SandboxStarted { container, image, image_digest, hardening, .. } => {
                     account.image = Some(image.clone());
@@ -255,8 +257,13 @@ impl Account {
         if !self.network.is_empty() {
             let refused = self.network.iter().filter(|line| line.request.complaint().is_some()).count();
             let hosts: BTreeSet<&str> = self.network.iter().map(|line| line.request.host.as_str()).collect();
-            let text =
-                format!("{} requests to {} hosts, {refused} of them not served", self.network.len(), hosts.len());
+            let more = match hosts.len().saturating_sub(HOSTS_NAMED_MAX) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let named: Vec<&str> = hosts.into_iter().take(HOSTS_NAMED_MAX).collect();
+            let named = named.join(", ");
+            let text = format!("{} requests, {refused} of them not served, to {named}{more}", self.network.len());
             lines.push(("network", text));
         }
         for line in &self.installed {
@@ -290,6 +297,22 @@ fn limits_text(limits: &Limits) -> String {
     text
 }
 
+/// A command of the set-up. The run would not have begun had it failed.
+fn set_up(command: &str) -> CommandLine {
+    CommandLine {
+        place: "set-up".into(),
+        step: None,
+        tool: "setup".into(),
+        command: command.to_owned(),
+        outcome: None,
+        is_error: false,
+        unknown: false,
+        unfinished: false,
+        rewound: false,
+        files: None,
+    }
+}
+
 fn unfinished((step, call): (u64, &ToolUse)) -> CommandLine {
     CommandLine {
         place: format!("step {step}"),
@@ -304,6 +327,9 @@ fn unfinished((step, call): (u64, &ToolUse)) -> CommandLine {
         files: None,
     }
 }
+
+/// In the head of the account; `--json` has every request.
+const HOSTS_NAMED_MAX: usize = 8;
 
 /// The argument that says most.
 fn said(call: &ToolUse) -> String {
