@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::error::{Error, ExitCode};
 use crate::id::BlobId;
 use crate::planted::{self, Planted};
 use crate::sandbox::{ContentSink, Filling, Launcher, Sandbox, SandboxError, SandboxSpec};
@@ -156,10 +157,15 @@ pub async fn restore(
         let store = store.clone();
         Arc::new(move |id: &BlobId| store.blob(id))
     };
-    let tree = Arc::new(FileTree::load(&snapshot.root, &|id| read(id))?);
+    let tree = FileTree::load(&snapshot.root, &|id| read(id)).map_err(|error| damaged(&snapshot.root, error))?;
+    let tree = Arc::new(tree);
     let stream = |area| area_stream(tree.clone(), area, read.clone());
     let filling = Filling { workspace: stream(Area::Workspace), home: stream(Area::Home) };
-    let sandbox = launcher.start_filled(spec, filling).await?;
+    let sandbox = match launcher.start_filled(spec, filling).await {
+        Ok(sandbox) => sandbox,
+        // Only the engine's half of a failure is told by it.
+        Err(error) => return Err(unreadable(&tree, &read).unwrap_or_else(|| error.into())),
+    };
     match settle(sandbox.as_ref(), &tree).await {
         Ok((mut actual, generation)) => {
             actual.begin_with(&tree);
@@ -170,6 +176,19 @@ pub async fn restore(
             Err(error.into())
         }
     }
+}
+
+/// The first content of a tree that cannot be had.
+fn unreadable(tree: &FileTree, read: &SharedReadBlob) -> Option<ToolFailure> {
+    let blobs = tree.blobs(&|id| read(id)).ok()?;
+    blobs.iter().find_map(|id| read(id).err().map(|error| damaged(id, error)))
+}
+
+fn damaged(blob: &BlobId, error: std::io::Error) -> ToolFailure {
+    Error::new(ExitCode::Parked, format!("cannot restore the files of the newest step: blob {blob} is damaged"))
+        .because(error)
+        .hint("`greenroom audit` names every damaged blob with its step; `greenroom rewind` to a step before goes on without it")
+        .into()
 }
 
 /// Until nothing differs; answers with what is there then, and the census that saw it.

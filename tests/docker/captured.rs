@@ -54,3 +54,26 @@ fn a_path_too_long_to_be_unpacked_again_is_left_out_and_does_not_hold_the_run_up
     let resumed = house.environment.greenroom(&["resume", "last"]);
     assert_eq!(resumed.code, 0, "{resumed}");
 }
+
+/// Fault: a content of the newest snapshot is not what was written.
+#[test]
+fn a_damaged_content_is_named_where_it_is_needed_and_a_step_before_it_goes_on() {
+    let Some(house) = House::open() else { return };
+    let run = play(&house, "touch ready; head -c 300000 /dev/urandom > noise");
+    assert_eq!(run.ended(), ("verified", 0), "{}", run.finished);
+    let packs = std::fs::read_dir(house.environment.state().join("blobs/packs")).expect("the packs");
+    let pack = packs.map(|pack| pack.expect("an entry").path()).max_by_key(|pack| pack.metadata().expect("it").len());
+    let pack = pack.expect("one at least");
+    let mut bytes = std::fs::read(&pack).expect("the pack");
+    let half_way = bytes.len() / 4;
+    bytes[half_way] ^= 1;
+    std::fs::write(&pack, &bytes).expect("tampered");
+    assert_eq!(house.environment.greenroom(&["audit", "last"]).code, 3, "the control: it is damaged");
+    assert_eq!(house.environment.greenroom(&["rewind", "last", "--to", "1"]).code, 0);
+    let refused = house.environment.greenroom(&["resume", "last"]);
+    let told = refused.stderr.contains("is damaged") && refused.stderr.contains("greenroom rewind");
+    assert!(refused.code == 6 && told, "{refused}");
+    assert_eq!(house.environment.greenroom(&["rewind", "last", "--to", "0"]).code, 0);
+    let resumed = house.environment.greenroom(&["resume", "last"]);
+    assert_eq!(resumed.code, 0, "{resumed}");
+}
