@@ -3,6 +3,8 @@
 
 use std::process::{Child, Command};
 
+use greenroom::event::Event;
+
 use crate::Extent;
 use crate::engine::until;
 use crate::house::{House, environment, undisturbed, wait};
@@ -47,6 +49,28 @@ fn an_owner_that_was_overtaken_while_it_slept_writes_nothing_more() {
     assert!(signal.is_none() && code.is_some_and(|code| [6, 7].contains(&code)), "exit {code:?}: {stderr}");
     assert_eq!(std::fs::read(house.dir().unwrap().journal_path()).unwrap(), journal, "it wrote nothing");
     house.assert_ends_as(&reference, "overtaken");
+}
+
+/// Fault: the state folder is copied, as a backup that somebody works in does.
+#[test]
+fn a_copy_of_a_run_takes_no_sandbox_of_the_first_and_both_end_alike() {
+    if !containers_are_asked_for() {
+        return;
+    }
+    let (reference, _) = undisturbed(4);
+    let (house, copy) = (House::new(4), House::new(4));
+    wait(house.begin(Some("tool_ran:3")));
+    assert_eq!(house.fired(), 1, "the fault fired");
+    let to = copy.environment.root().join("greenroom");
+    assert!(Command::new("cp").arg("-a").arg(house.environment.state()).arg(to).status().unwrap().success());
+    copy.finish("the copy");
+    house.finish("the first");
+    let fresh = |house: &House| {
+        house.records().iter().filter(|record| matches!(record.event, Event::SandboxReplaced { .. })).count()
+    };
+    assert_eq!((fresh(&copy), fresh(&house)), (1, 0), "the first one's sandbox was alive, and its own");
+    copy.assert_ends_as(&reference, "the copy");
+    house.assert_ends_as(&reference, "the first");
 }
 
 fn is_stopped(child: &Child) -> bool {
