@@ -90,6 +90,10 @@ async fn attempt(
     let limits = args.limits(&state.limits);
     let reviewer = reviewer(limits.as_ref().unwrap_or(&state.limits).review)?;
     let plan = plan_of(&state, &journal.records)?;
+    if let Some(data) = plan.data.as_ref().filter(|data| !data.is_dir()) {
+        let gone = format!("`{}`, which run {} has at /data, is no folder any more", data.display(), state.run);
+        return Err(Error::new(ExitCode::Parked, gone).hint("put it back as it was, then `greenroom resume` again"));
+    }
     let pristine = pristine(&store, &state)?;
     // A long run's records are large, and nobody asks for them any more.
     drop(journal);
@@ -171,10 +175,13 @@ fn plan_of(state: &RunState, records: &[Record]) -> Result<Plan> {
 }
 
 fn pristine(store: &RunStore, state: &RunState) -> Result<Manifest> {
-    let unreadable = "cannot read the tree that this run began with";
-    let id = state.pristine.as_ref().ok_or_else(|| Error::internal(unreadable))?;
-    let bytes = store.blob(id).map_err(|error| Error::internal(unreadable).because(error))?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::internal(unreadable).because(error))
+    let unreadable = || {
+        let what = format!("cannot read the tree that run {} began with", state.run);
+        Error::internal(what).hint(format!("`greenroom audit {}` names what is damaged", state.run))
+    };
+    let id = state.pristine.as_ref().ok_or_else(unreadable)?;
+    let bytes = store.blob(id).map_err(|error| unreadable().because(error))?;
+    serde_json::from_slice(&bytes).map_err(|error| unreadable().because(error))
 }
 
 /// The very image it ran in last, whatever its name means today; made again where it is gone, or where it holds another

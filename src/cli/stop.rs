@@ -39,8 +39,9 @@ pub async fn run(args: StopArgs, context: &mut Context) -> Result<ExitCode> {
     let began = Instant::now();
     while dir.owner().map_err(found)?.is_some_and(|now| now.pid == owner.pid) {
         if began.elapsed() > WAIT_MAX {
-            return Err(Error::internal(format!("run {name} has not stopped within {} s", WAIT_MAX.as_secs()))
-                .hint(format!("`kill {}` a second time ends it at once", pid.as_raw_nonzero())));
+            return Err(Error::internal(format!("run {name} has not stopped within {} s", WAIT_MAX.as_secs())).hint(
+                format!("`kill -9 {}` ends it at once; `greenroom resume` goes on with it", pid.as_raw_nonzero()),
+            ));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

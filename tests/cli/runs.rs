@@ -69,3 +69,24 @@ fn a_process_that_was_killed_before_it_had_a_journal_leaves_a_run_without_events
     environment.write(&format!("greenroom/state/runs/{RUN}/torn-9"), "x");
     assert_eq!(environment.greenroom(&["audit", RUN]).code, 1);
 }
+
+#[test]
+fn a_data_folder_that_is_gone_is_named_before_anything_is_started() {
+    let environment = TestEnvironment::new();
+    record_a_run(&environment);
+    let recorded = RunDir::find(&environment.state(), RUN).expect("the run").journal().expect("its journal");
+    let mut started = recorded.records[0].event.clone();
+    let resources = serde_json::json!({
+        "memory_bytes": 1, "pids": 1, "cpu_millis": 1, "tmp_bytes": 1, "file_bytes": 1, "disk_bytes": 1, "disk_inodes": 1,
+    });
+    if let Event::RunStarted { plan, .. } = &mut started {
+        *plan = serde_json::json!({
+            "image_name": "python", "image": {"name": "python", "digest": "sha256:0"}, "resources": resources,
+            "supervisor": "0", "env": [], "data": "/gone/data", "model": "scripted:cure.jsonl",
+        });
+    }
+    let store = RunStore::create(&environment.state(), &"01k0000000000000000001test".parse().expect("an id"));
+    store.expect("a store").append(&started).expect("appended");
+    let refused = environment.greenroom(&["resume", "last"]);
+    assert!(refused.code == 6 && refused.stderr.contains("`/gone/data`, which run"), "{refused}");
+}
