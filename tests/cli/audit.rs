@@ -132,7 +132,7 @@ fn what_the_set_up_ran_and_where_it_reached_is_listed() {
         *plan = json!({ "setup": ["pip install six"] });
     }
     let request =
-        json!({"host": "pypi.org", "port": 443, "bytes_up": 1, "bytes_down": 2, "verdict": {"kind": "allowed"}});
+        json!({"host": "packages.example", "port": 443, "bytes_up": 1, "bytes_down": 2, "verdict": {"kind": "allowed"}});
     let network = json!({"type": "network_used", "token": null, "requests": [request], "left_out": 0});
     let other = "01k0000000000000000001test";
     let store = RunStore::create(&environment.state(), &other.parse().expect("an id")).expect("a store");
@@ -141,7 +141,7 @@ fn what_the_set_up_ran_and_where_it_reached_is_listed() {
     drop(store);
     let text = environment.greenroom(&["audit", other]).stdout;
     assert!(text.contains("set-up setup pip install six: done"), "{text}");
-    assert!(text.contains("1 requests, 0 of them not served, to pypi.org\n"), "{text}");
+    assert!(text.contains("1 requests, 0 of them not served, to packages.example\n"), "{text}");
 }
 
 #[test]
