@@ -3,14 +3,13 @@
 use clap::Args;
 
 use super::rewind::step_of;
-use super::{Context, Format, FormatArgs, found, past};
+use super::{Context, Format, FormatArgs, found};
 use crate::agent::history;
 use crate::error::{ExitCode, Result};
 use crate::event::{Event, Parent};
-use crate::failpoint::{self, Failpoint};
 use crate::id::RunId;
 use crate::output::human::style::{DIM, RESET};
-use crate::store::{RunDir, RunStore, Store};
+use crate::store::{RunDir, RunStore};
 
 /// Begin a second run from a step of this one
 #[derive(Debug, Args)]
@@ -40,14 +39,10 @@ pub async fn run(args: ForkArgs, context: &mut Context) -> Result<ExitCode> {
     let end = history::end_of_step(&branch, args.at).expect("the step was found before");
     let run = RunId::generate();
     let named = Parent { run: parent.run.clone(), step: args.at, head: journal.head().to_owned() };
-    let store = RunStore::create(&state_folder, &run).map_err(found)?;
-    let written = branch[..end]
-        .iter()
-        .try_for_each(|event| store.append(&of_fork(event, &run, &named)))
-        .and_then(|()| failpoint::hit(Failpoint::ForkCopied))
-        // Nothing of the parent's container is the fork's.
-        .and_then(|()| store.append(&Event::Rewound { to_step: args.at }));
-    written.map_err(past::not_written)?;
+    let copied = branch[..end].iter().map(|event| of_fork(event, &run, &named));
+    // Nothing of the parent's container is the fork's.
+    let events = copied.chain([Event::Rewound { to_step: args.at }]);
+    let store = RunStore::begin_with(&state_folder, events).map_err(found)?;
     match args.format.format() {
         Format::Json => context.printer.json(&serde_json::json!({
             "type": "fork", "run": run, "parent": named, "head": store.head(),

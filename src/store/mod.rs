@@ -13,6 +13,7 @@ mod recall;
 mod run_dir;
 mod seal;
 mod tail;
+mod whole;
 
 use std::io;
 use std::sync::Arc;

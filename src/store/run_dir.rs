@@ -11,8 +11,10 @@ use super::inbox;
 use super::index::{Covered, Index};
 use super::journal::{GENESIS, ReadJournal};
 use super::journal_writer::JournalWriter;
+use super::whole;
 use super::{Beneath, Blobs, JournalError, Letter, Question, Recalled, Store, read_journal, read_valid_prefix};
 use crate::event::Event;
+use crate::failpoint::{self, Failpoint};
 use crate::id::{BlobId, RunId};
 use crate::planted::{self, Planted};
 
@@ -241,13 +243,15 @@ impl RunStore {
         let runs = state.join("runs");
         let failed = |source| StoreError::Io { path: runs.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&runs).map_err(failed)?;
+        whole::sweep(&runs);
         // No run is named like this, so a crash leaves nothing that is taken for one.
-        let folder = runs.join(format!(".import-{}", std::process::id()));
+        let folder = runs.join(format!("{}{}", whole::UNFINISHED, std::process::id()));
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
         let written = || -> io::Result<()> {
             let mut file = File::create(folder.join(JOURNAL))?;
             file.write_all(journal)?;
-            file.sync_all()
+            file.sync_all()?;
+            failpoint::hit(Failpoint::ForkCopied)
         };
         let moved = written().map_err(failed).and_then(|()| {
             let read = read_journal(&folder.join(JOURNAL))?;

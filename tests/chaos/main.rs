@@ -268,9 +268,8 @@ fn a_rewind_and_a_fork_that_are_killed_leave_the_run_as_it_was() {
         assert_eq!((signal, house.fired()), (Some(9), 1), "{}", point.name());
         std::fs::remove_file(house.fired_log()).unwrap();
         assert_eq!(parent.journal().unwrap().records.len(), records, "{}", point.name());
-        if point == Failpoint::RewindBefore {
-            house.assert_ends_as(&before, point.name());
-        }
+        // Half a fork would be the newest run.
+        house.assert_ends_as(&before, point.name());
     }
 }
 

@@ -5,6 +5,7 @@ mod bench;
 mod complexity;
 mod diff;
 mod export;
+mod fork;
 mod gc;
 mod golden;
 mod output;
