@@ -227,16 +227,29 @@ fn look_at_runs(state: &Path, days_max: Option<u32>) -> Result<Runs> {
             runs.stale.push((run, bytes, because));
             continue;
         }
-        for record in &journal.records {
-            if let Event::SandboxStarted { image_digest, .. } | Event::SandboxReplaced { image_digest, .. } =
-                &record.event
-            {
-                runs.images.insert(image_digest.clone());
-            }
+        runs.images.extend(journal.records.iter().filter_map(|record| image_of(&record.event)));
+        for helper in dir.helpers().map_err(found)? {
+            let (journal, _) = helper.valid_prefix().map_err(found)?;
+            runs.images.extend(journal.records.iter().filter_map(|record| image_of(&record.event)));
         }
         runs.kept.push(dir);
     }
     Ok(runs)
+}
+
+/// The digest of an image that a later runner would start a sandbox from.
+fn image_of(event: &Event) -> Option<String> {
+    match event {
+        // Until there is a sandbox the plan alone names it.
+        Event::RunStarted { plan, .. } => plan.pointer("/image/digest")?.as_str().map(str::to_owned),
+        Event::SandboxStarted { image_digest, .. } | Event::SandboxReplaced { image_digest, .. } => {
+            Some(image_digest.clone())
+        }
+        Event::ToolCallFinished { result, .. } => {
+            result.installed.as_ref().map(|installed| installed.image_digest.clone())
+        }
+        _ => None,
+    }
 }
 
 /// One that is just beginning has no event yet either.
@@ -272,4 +285,22 @@ fn summary(total: &Total) -> String {
         text.push_str(&format!("\n{DIM}`greenroom gc --yes` frees it{RESET}"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_image_that_an_install_made_is_needed_as_long_as_its_run_is_there() {
+        let finished = serde_json::json!({
+            "type": "tool_call_finished", "token": 0, "elapsed_ms": 0,
+            "result": {"content": "", "is_error": false, "may_write": true, "installed": {
+                "manager": "pip", "asked": ["idna"], "packages": [], "image": "greenroom/prepared:setup-1",
+                "image_digest": "sha256:1", "container": "c",
+            }},
+        });
+        assert_eq!(image_of(&serde_json::from_value(finished).unwrap()).as_deref(), Some("sha256:1"));
+    }
 }

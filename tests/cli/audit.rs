@@ -131,8 +131,7 @@ fn what_the_set_up_ran_and_where_it_reached_is_listed() {
     if let Event::RunStarted { plan, .. } = &mut started {
         *plan = json!({ "setup": ["pip install six"] });
     }
-    let request =
-        json!({"host": "packages.example", "port": 443, "bytes_up": 1, "bytes_down": 2, "verdict": {"kind": "allowed"}});
+    let request = json!({"host": "packages.example", "port": 443, "bytes_up": 1, "bytes_down": 2, "verdict": {"kind": "allowed"}});
     let network = json!({"type": "network_used", "token": null, "requests": [request], "left_out": 0});
     let other = "01k0000000000000000001test";
     let store = RunStore::create(&environment.state(), &other.parse().expect("an id")).expect("a store");
