@@ -202,7 +202,10 @@ async fn image(plan: &Plan, state: &RunState, engine: &engine::Connected, contex
             plan.image_name
         ))
         .because(why)
-        .hint("start the task anew with `greenroom run`; `greenroom apply` takes what this run has captured"));
+        .hint(format!(
+            "start the task anew with `greenroom run`; `greenroom diff {} 0` prints what the steps of this one changed",
+            state.run
+        )));
     }
     let image = engine.prepare(&plan.image_name, &mut context.printer).await?.image;
     if image.digest != newest.digest {
