@@ -1,5 +1,6 @@
 //! Prefixes that are not the tool's own: CI timestamps, compose's service names, BuildKit's steps, a logger's `[INFO] `.
 
+mod margin;
 mod shape;
 mod streams;
 mod tag;
@@ -12,6 +13,8 @@ pub(crate) struct Peeler {
     levels: Levels,
     tags: tag::Tags,
     shapes: shape::Shapes,
+    /// One within the other: what a tool frames may be in a block that is indented.
+    margins: [margin::Margins; 2],
     /// Where the last line had the bar after a name without a number.
     bar: Option<usize>,
     pub(crate) streams: Streams,
@@ -46,6 +49,19 @@ impl Peeler {
     /// `text` starts with the line in question; what follows helps to tell.
     pub(crate) fn prefix(&mut self, text: &[u8]) -> Prefix {
         let mut prefix = Prefix::default();
+        self.layers(text, &mut prefix);
+        for level in 0..self.margins.len() {
+            let margin = self.margins[level].len(text, prefix.bytes);
+            if margin == 0 {
+                break;
+            }
+            prefix.bytes += margin;
+            self.layers(text, &mut prefix);
+        }
+        prefix
+    }
+
+    fn layers(&mut self, text: &[u8], prefix: &mut Prefix) {
         for _ in 0..LAYERS_MAX {
             let rest = &text[prefix.bytes..];
             let layer = match rest.first() {
@@ -88,7 +104,6 @@ impl Peeler {
             prefix.name = Some(prefix.bytes..prefix.bytes + named);
             prefix.bytes += named;
         }
-        prefix
     }
 
     fn bracket(&mut self, text: &[u8], skip: usize) -> usize {
@@ -295,7 +310,9 @@ mod tests {
     fn peeled(line: &str) -> &str {
         let line = line.strip_suffix('\n').unwrap_or(line);
         let text = format!("{line}\n{line}\n{line}\n");
-        &line[Peeler::default().prefix(text.as_bytes()).bytes..]
+        let mut prefix = Prefix::default();
+        Peeler::default().layers(text.as_bytes(), &mut prefix);
+        &line[prefix.bytes..]
     }
 
     #[test]
