@@ -3,6 +3,7 @@
 use memchr::{memchr, memchr2, memchr3, memrchr};
 
 pub(crate) use crate::peel::Peeler;
+use crate::records;
 
 /// How much of what follows a line tells whether its prefix is one.
 const LOOK_BYTES: usize = 8 << 10;
@@ -13,6 +14,7 @@ const NUL: u8 = 0;
 /// Appends `piece`, which holds whole lines, to `out` as plain text, without the prefixes that a CI system or a
 /// multiplexer puts before every line. Text with nothing to take away is copied once, whole.
 pub(crate) fn append(piece: &[u8], peeler: &mut Peeler, out: &mut String) {
+    let piece = &*records::unwrapped(piece);
     if memchr3(ESC, b'\r', NUL, piece).is_none() {
         append_plain(piece, peeler, out);
         return;

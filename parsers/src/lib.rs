@@ -19,6 +19,7 @@ mod junit;
 mod live;
 mod parser;
 mod peel;
+mod records;
 mod report;
 mod sarif;
 mod schema;

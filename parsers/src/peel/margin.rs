@@ -64,8 +64,8 @@ impl Margins {
         if mark == 0 {
             self.above.clear();
             let margin = &line[..blanks];
-            let next = || near(text, skip).nth(1)?.strip_prefix(margin);
-            if blanks > 0 && blanks < MARGIN_BYTES_MAX && starts_block(&line[blanks..], next(), margin) {
+            let next = rest.get(line.len() + 1 + skip..).and_then(|next| next.strip_prefix(margin));
+            if blanks > 0 && blanks < MARGIN_BYTES_MAX && starts_block(&line[blanks..], next, margin) {
                 self.margin = margin.to_vec();
                 return blanks;
             }
@@ -218,7 +218,8 @@ fn begins(line: &[u8], margin: &[u8]) -> Option<usize> {
     rest.iter().all(|b| matches!(b, b' ' | b'\t')).then_some(line.len())
 }
 
-/// Whether a line begins what its tool writes at the left edge only; the margin is gone from it and from `next`.
+/// Whether a line begins what its tool writes at the left edge only; the margin is gone from it and from `next`, the text
+/// that begins with the line after it.
 fn starts_block(line: &[u8], next: Option<&[u8]>, margin: &[u8]) -> bool {
     let starts = match line.first() {
         Some(b'F') if line.starts_with(b"File \"") => {
@@ -236,7 +237,7 @@ fn starts_block(line: &[u8], next: Option<&[u8]>, margin: &[u8]) -> bool {
 
 /// A message with its place below, or a file with what was found in it.
 fn is_headline(line: &[u8], next: &[u8]) -> bool {
-    let inner = next.trim_ascii_start();
+    let inner = &next[blanks(next)..];
     if inner.len() == next.len() {
         return false;
     }

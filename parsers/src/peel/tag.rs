@@ -44,6 +44,11 @@ impl Tags {
                 same >= 2 || same > 0 && same == others || all_named || others == 0 && alone()
             }
             Kind::Weak => same >= 3 && same == others,
+            Kind::Host => {
+                let inner = |line: &[u8]| begins(line, tag).is_some_and(|length| has_place(&line[length..]));
+                let mut near = text[skip..].split(|b| *b == b'\n').take(LOOK_LINES);
+                same >= 3 && same == others && near.any(|other| inner(other.get(..LINE_BYTES).unwrap_or(other)))
+            }
         };
         // Who takes turns with one that is known, or whose own line tells enough.
         let is_task = kind == Kind::Sure && is_task_tag(tag);
@@ -80,6 +85,8 @@ enum Kind {
     Sure,
     /// All lines near must have it.
     Weak,
+    /// And one of them a place behind it.
+    Host,
 }
 
 /// `web:build: `, `@acme/web:test: `: a task of a package, as the task runners write it.
@@ -133,7 +140,10 @@ fn candidate(line: &[u8]) -> (usize, Kind) {
         }
         Some(b'.') if line.starts_with(b". ") => sure(task(line, 1)),
         Some(b'@' | b'a'..=b'z' | b'0'..=b'9' | b'A'..=b'Z') => match name(line) {
-            0 => sure(pod(line)),
+            0 => match pod(line).max(ctest(line)) {
+                0 => (host(line), Kind::Host),
+                length => sure(length),
+            },
             length => sure(length),
         },
         Some(_) | None => sure(0),
@@ -145,6 +155,22 @@ fn capitals(line: &[u8]) -> usize {
     let length = line[1..].iter().take(NAME_BYTES_MAX).take_while(|b| b.is_ascii_alphabetic()).count();
     let name = &line[1..=length];
     if length > 1 && !is_level(name) && line[1 + length..].starts_with(b"] ") { length + 3 } else { 0 }
+}
+
+/// `host1: `, `py311: `
+fn host(line: &[u8]) -> usize {
+    let length =
+        line.iter().take(NAME_BYTES_MAX).take_while(|b| is_name(&[**b]) || b.is_ascii_digit() || **b == b'-').count();
+    let name = &line[..length];
+    let fits = name.iter().any(u8::is_ascii_digit) && name.iter().any(u8::is_ascii_lowercase);
+    let plain = !name.iter().any(|b| matches!(b, b'.' | b'/' | b':' | b'@'));
+    if fits && plain && line[length..].starts_with(b": ") { length + 2 } else { 0 }
+}
+
+/// `12: Test command: `: a test's own lines as `ctest -V` prints them.
+fn ctest(line: &[u8]) -> usize {
+    let digits = line.iter().take(8).take_while(|b| b.is_ascii_digit()).count();
+    if digits > 0 && line[digits..].starts_with(b": Test command: ") { digits + 2 } else { 0 }
 }
 
 /// `web-7d4b9c6f5-x2x1z app `: a pod of a deployment and its container.
@@ -317,6 +343,23 @@ mod tests {
         let mut tags = Tags::default();
         assert_eq!(tags.len(b"web:test: one\nweb:test: two\nweb:test: three\n", 0), "web:test: ".len());
         assert_eq!(tags.len(b"docs:build: built\nweb:test: four\nweb:test: five\n", 0), "docs:build: ".len());
+    }
+
+    #[test]
+    fn a_host_must_be_on_every_line_and_a_place_behind_it() {
+        let host = "py311: a.py:1:2: E501 x\npy311: b\npy311: c\npy311: d\n";
+        assert_eq!(Tags::default().len(host.as_bytes(), 0), "py311: ".len());
+        for text in [host.replace("a.py:1:2: ", ""), host.replace("py311: c", "c"), host.replace("py311", "ld")] {
+            assert_eq!(Tags::default().len(text.as_bytes(), 0), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tests_number_is_known_by_its_first_line() {
+        let mut tags = Tags::default();
+        assert_eq!(tags.len(b"12: Test command: /w/a\n12: Working Directory: /w\n12: x\n", 0), 4);
+        assert_eq!(tags.len(b"12: a.c:1:2: error: x\n", 0), 4);
+        assert_eq!(Tags::default().len(b"12: x\n12: y\n12: z\n12: z\n", 0), 0);
     }
 
     #[test]
