@@ -1,5 +1,9 @@
 //! What each step did to the files of `/workspace` and `$HOME`, by the snapshots before and after it.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+
 use serde::Serialize;
 
 use crate::event::Event;
@@ -31,11 +35,16 @@ pub(super) struct Deeds<'a> {
     newest: Option<(BlobId, FileTree)>,
     /// Of proposals that were tried together: told with the first step that they became.
     pending: Vec<Deed>,
+    folders: RefCell<HashMap<BlobId, Vec<u8>>>,
 }
+
+/// Together 64 MiB at most.
+const FOLDERS_MAX: usize = 4096;
+const FOLDER_BYTES_MAX: usize = 16 << 10;
 
 impl<'a> Deeds<'a> {
     pub(super) fn new(blobs: &'a Blobs) -> Self {
-        Deeds { blobs, branch: Vec::new(), newest: None, pending: Vec::new() }
+        Deeds { blobs, branch: Vec::new(), newest: None, pending: Vec::new(), folders: RefCell::default() }
     }
 
     /// What this event says was done, where it ends a step; `None` where the snapshots cannot be read.
@@ -79,7 +88,23 @@ impl<'a> Deeds<'a> {
     }
 
     fn load(&self, root: &BlobId) -> Option<FileTree> {
-        FileTree::load(root, &|id| self.blobs.get(id)).ok()
+        FileTree::load(root, &|id| self.folder(id)).ok()
+    }
+
+    /// Most folders are those of the step before.
+    fn folder(&self, id: &BlobId) -> io::Result<Vec<u8>> {
+        if let Some(known) = self.folders.borrow().get(id) {
+            return Ok(known.clone());
+        }
+        let bytes = self.blobs.get(id)?;
+        let mut folders = self.folders.borrow_mut();
+        if folders.len() >= FOLDERS_MAX {
+            folders.clear();
+        }
+        if bytes.len() <= FOLDER_BYTES_MAX {
+            folders.insert(id.clone(), bytes.clone());
+        }
+        Ok(bytes)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::event::{Event, Named};
 use crate::id::{BlobId, RunId};
 use crate::planted::{self, Planted};
-use crate::snapshot::tree::FileTree;
+use crate::snapshot::tree::each_blob;
 use crate::snapshot::{Entry, Manifest};
 use crate::store::{Blobs, JournalError, Record, RunDir};
 
@@ -138,15 +138,12 @@ impl Seen<'_> {
         }
     }
 
+    /// What a folder names is looked at with the first snapshot that has the folder: its name stands for all of it.
     fn look_into_snapshot(&mut self, id: &BlobId) {
         let blobs = self.blobs;
-        let named = FileTree::load(id, &|id| blobs.get(id)).and_then(|tree| tree.blobs(&|id| blobs.get(id)));
-        match named {
-            Ok(named) => named.iter().for_each(|id| {
-                self.verify(id);
-            }),
-            // A folder's blob: it names itself.
-            Err(error) => self.problem(id, &error),
+        let looked = each_blob(id, &|id| blobs.get(id), &mut |id| self.verify(id));
+        if let Err(error) = looked {
+            self.problem(id, &error);
         }
     }
 

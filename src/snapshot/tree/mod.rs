@@ -1,6 +1,7 @@
 //! The lasting files of a run as one tree: kept in memory from snapshot to snapshot, so that only folders that changed
 //! are written again, and read back from the store when a snapshot is restored or compared.
 
+mod blobs;
 mod compare;
 mod object;
 mod unpack;
@@ -8,6 +9,7 @@ mod unpack;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
+pub use blobs::each_blob;
 pub use compare::{Difference, Orders, differences, effects, orders};
 use object::Stored;
 pub use unpack::area_stream;
