@@ -8,6 +8,8 @@ use super::{Context, Past};
 use crate::error::{Error, ExitCode, Result};
 use crate::id::BlobId;
 use crate::snapshot::extract::{ExtractError, ExtractLimits, write_tree};
+use crate::snapshot::seen::Area;
+use crate::snapshot::tree::FileTree;
 use crate::snapshot::{Entry, Manifest, TreePath};
 
 /// Copy a file or folder out of a run's workspace
@@ -31,28 +33,48 @@ pub async fn run(args: CpArgs, context: &mut Context) -> Result<ExitCode> {
         Error::usage(format!("`{}` is not of the form RUN:PATH", args.source)).hint("for example `last:out/chart.svg`")
     })?;
     let past = Past::find(context, run)?;
-    let kept = past.state.workspace.as_ref().or(past.state.tree.as_ref());
-    let tree = kept.or(past.state.pristine.as_ref()).ok_or_else(|| {
-        Error::usage(format!("run {} has no files", past.state.run))
-            .hint("it ended before the repository was copied in")
-    })?;
-    let tree = past.manifest(tree)?;
     let path = path.trim_start_matches("/workspace/").trim_end_matches('/');
     let wanted =
         TreePath::new(path).ok_or_else(|| Error::usage(format!("`{path}` is not a path inside the workspace")))?;
-    let mut picked = pick(&tree, &wanted);
+    let (mut picked, held) = files(&past, &wanted)?;
     if picked.entries.is_empty() {
         return Err(Error::usage(format!("run {} has no `{wanted}`", past.state.run))
-            .hint("caches are not kept; `greenroom diff` shows what changed"));
+            .hint(format!("`greenroom diff {}` shows what it changed", past.state.run)));
     }
     let (folder, name) = destination(&args.dest, &wanted)?;
     picked = renamed(picked, &wanted, &name);
     let count = picked.entries.values().filter(|entry| matches!(entry, Entry::File { .. })).count();
-    let read = |id: &BlobId| past.dir.blobs().get(id);
+    let stored = |id: &BlobId| past.dir.blobs().get(id);
+    let read = |id: &BlobId| match &held {
+        Some(tree) => tree.content(id, &stored),
+        None => stored(id),
+    };
     write_tree(&folder, &picked, &read, ExtractLimits::default()).map_err(extract_failed)?;
     let files = if count == 1 { "file" } else { "files" };
     context.printer.note(&format!("{count} {files} copied to `{}`", folder.join(name.to_path()).display()))?;
     Ok(ExitCode::Success)
+}
+
+/// What the run ended with; where it has not ended, or left the path out, the files of its newest snapshot, which is then
+/// what knows how they are stored. What it began with counts only while there is neither.
+fn files(past: &Past, wanted: &TreePath) -> Result<(Manifest, Option<FileTree>)> {
+    let captured = past.state.workspace.as_ref().or(past.state.tree.as_ref());
+    if let Some(tree) = captured {
+        let picked = pick(&past.manifest(tree)?, wanted);
+        if !picked.entries.is_empty() {
+            return Ok((picked, None));
+        }
+    }
+    if let Some(snapshot) = past.state.snapshot() {
+        let tree = FileTree::load(&snapshot.root, &|id| past.dir.blobs().get(id))
+            .map_err(|error| Error::internal("cannot read the run's newest snapshot").because(error))?;
+        return Ok((pick(&tree.manifest(Area::Workspace), wanted), Some(tree)));
+    }
+    let tree = captured.or(past.state.pristine.as_ref()).ok_or_else(|| {
+        Error::usage(format!("run {} has no files", past.state.run))
+            .hint("it ended before the repository was copied in")
+    })?;
+    Ok((pick(&past.manifest(tree)?, wanted), None))
 }
 
 /// The entry and all that lies below it.

@@ -77,3 +77,23 @@ fn a_damaged_content_is_named_where_it_is_needed_and_a_step_before_it_goes_on() 
     let resumed = house.environment.greenroom(&["resume", "last"]);
     assert_eq!(resumed.code, 0, "{resumed}");
 }
+
+#[test]
+fn what_a_run_without_an_end_has_made_is_copied_and_not_what_it_began_with() {
+    let Some(house) = House::open() else { return };
+    house.environment.write("repo/.gitignore", "node_modules/\n");
+    let make = "touch ready; echo new > calc.py; mkdir node_modules; seq 1000000 > node_modules/large.txt";
+    let run = play(&house, make);
+    assert_eq!(run.ended(), ("verified", 0), "{}", run.finished);
+    let copy = |source: &str, name: &str| {
+        let to = house.environment.root().join(name);
+        let copied = house.environment.greenroom(&["cp", source, &to.display().to_string()]);
+        assert_eq!(copied.code, 0, "{copied}");
+        std::fs::read_to_string(to).expect("the copy")
+    };
+    assert_eq!(copy("last:node_modules/large.txt", "large").len(), 6_888_896, "no patch has it, the snapshot does");
+    assert_eq!(house.environment.greenroom(&["rewind", "last", "--to", "1"]).code, 0);
+    assert_eq!(copy("last:calc.py", "now"), "new\n");
+    assert_eq!(house.environment.greenroom(&["rewind", "last", "--to", "0"]).code, 0);
+    assert_ne!(copy("last:calc.py", "before"), "new\n");
+}
