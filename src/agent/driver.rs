@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::helpers::Seed;
-use super::install::network_events;
 use super::notes::Underway;
 use super::review::Reviewer;
 use super::snapshots::Snapshots;
@@ -146,10 +145,7 @@ pub async fn drive(parts: Parts, observer: &mut dyn Observer, stop: Cancellation
     if !items.is_empty() {
         run.commit(Event::BackgroundRead { items }).map_err(failed)?;
     }
-    let traffic = std::mem::take(&mut run.parts.traffic);
-    for event in network_events(None, &traffic.requests, traffic.left_out) {
-        run.commit(event).map_err(failed)?;
-    }
+    run.tell_traffic().map_err(failed)?;
     run.until_end(&stop).await
 }
 
@@ -165,6 +161,7 @@ pub async fn resume(
     let mut run = Run::new(parts, state, observer);
     let resumed = Event::Resumed { schema: JOURNAL_SCHEMA, greenroom: env!("CARGO_PKG_VERSION").into(), limits };
     run.commit(resumed).map_err(failed)?;
+    run.tell_traffic().map_err(failed)?;
     run.take_back().await.map_err(failed)?;
     run.until_end(&stop).await
 }

@@ -105,6 +105,12 @@ impl Run<'_> {
         })
     }
 
+    /// What was asked of the network before this process began with the run.
+    pub(super) fn tell_traffic(&mut self) -> Result<(), ToolFailure> {
+        let traffic = std::mem::take(&mut self.parts.traffic);
+        self.commit_all(network_events(None, &traffic.requests, traffic.left_out))
+    }
+
     fn commit_all(&mut self, events: Vec<Event>) -> Result<(), ToolFailure> {
         events.into_iter().try_for_each(|event| self.commit(event))
     }

@@ -524,7 +524,11 @@ impl RunState {
                 self.container = None;
             }
             Event::Resumed { limits, .. } => self.resume(limits.as_ref()),
-            Event::SandboxReplaced { container, .. } => self.container = Some(container.clone()),
+            Event::SandboxReplaced { container, image_digest, .. } => {
+                self.container = Some(container.clone());
+                // Made again, it is another one.
+                self.image_digest = Some(image_digest.clone());
+            }
             // `replay` goes back; an event alone cannot know where that is.
             Event::Rewound { .. } | Event::Imported { .. } => self.container = None,
         }

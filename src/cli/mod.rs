@@ -26,6 +26,7 @@ mod past;
 mod plan;
 pub mod pr;
 mod prepare;
+mod remake;
 mod remote;
 pub mod report;
 pub mod resume;

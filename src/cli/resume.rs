@@ -9,6 +9,7 @@ use clap::Args;
 use super::helpers::refuse_helper;
 use super::interrupt::Interrupt;
 use super::plan::Plan;
+use super::remake::{self, Origin};
 use super::review::{ReviewAt, reviewer};
 use super::run::{Begin, Done, Seen, close, drive, show_done};
 use super::{Context, Format, FormatArgs, engine, found, set_up, values};
@@ -17,9 +18,8 @@ use crate::config::{FileConfig, Paths, RunConfig};
 use crate::error::ExitCode;
 use crate::error::{Error, Result};
 use crate::event::{Event, Limits};
-use crate::network::Traffic;
 use crate::output::human::style::{DIM, RESET};
-use crate::sandbox::{ImageRef, Installer, supervisor_hash};
+use crate::sandbox::{Installer, Setup};
 use crate::snapshot::Manifest;
 use crate::store::{Record, RunDir, RunStore, Store};
 
@@ -95,6 +95,7 @@ async fn attempt(
         return Err(Error::new(ExitCode::Parked, gone).hint("put it back as it was, then `greenroom resume` again"));
     }
     let pristine = pristine(&store, &state)?;
+    let installs = remake::installs(&journal.records);
     // A long run's records are large, and nobody asks for them any more.
     drop(journal);
     let model = engine::model(Some(&plan.model))?;
@@ -102,8 +103,10 @@ async fn attempt(
     let engine = interrupt.or_stop(engine::connect()).await?;
     // Confined as it began: another runtime would be another sandbox.
     let engine = engine.confined(plan.runtime.clone(), plan.weaker.clone())?;
-    let image = interrupt.or_stop(image(&plan, &state, &engine, context)).await?;
-    let again = interrupt.or_stop(installer(&plan, &state, &pristine, &paths, &engine, context)).await?;
+    let setup = interrupt.or_stop(set_up_of(&plan, &state, &pristine, &paths, &engine, context)).await?;
+    let again = setup.clone().map(|setup| Installer::new(engine.docker_launcher(&paths.state), setup));
+    let origin = Origin { plan: &plan, state: &state, installs, setup, blobs: store.dir().blobs() };
+    let (image, traffic) = interrupt.or_stop(remake::image(&origin, &paths, &engine, context)).await?;
     let store = Arc::new(store);
     let mut spec = plan.spec(&state.run);
     spec.image = image;
@@ -126,7 +129,7 @@ async fn attempt(
             plan: plan.to_value(),
             rules: plan.style.clone(),
         },
-        traffic: Traffic::default(),
+        traffic,
         background: Vec::new(),
         installer: again.clone().filter(|_| plan.install),
         set_up_again: again,
@@ -184,45 +187,15 @@ fn pristine(store: &RunStore, state: &RunState) -> Result<Manifest> {
     serde_json::from_slice(&bytes).map_err(|error| unreadable().because(error))
 }
 
-/// The very image it ran in last, whatever its name means today; made again where it is gone, or where it holds another
-/// version's PID 1.
-async fn image(plan: &Plan, state: &RunState, engine: &engine::Connected, context: &mut Context) -> Result<ImageRef> {
-    let newest = ImageRef {
-        name: state.image.clone().unwrap_or_else(|| plan.image.name.clone()),
-        digest: state.image_digest.clone().unwrap_or_else(|| plan.image.digest.clone()),
-    };
-    let same_supervisor = plan.supervisor == supervisor_hash();
-    if same_supervisor && engine.images().has(&newest.digest).await? {
-        return Ok(newest);
-    }
-    if !plan.setup.is_empty() || !state.installs.is_empty() {
-        let why = if same_supervisor { "it is gone" } else { "another version of Greenroom made it" };
-        return Err(Error::no_sandbox(format!(
-            "the image that was set up from `{}` cannot be used any more",
-            plan.image_name
-        ))
-        .because(why)
-        .hint(format!(
-            "start the task anew with `greenroom run`; `greenroom diff {} 0` prints what the steps of this one changed",
-            state.run
-        )));
-    }
-    let image = engine.prepare(&plan.image_name, &mut context.printer).await?.image;
-    if image.digest != newest.digest {
-        context.printer.note(&format!("{DIM}image{RESET}  {} was made again", plan.image_name))?;
-    }
-    Ok(image)
-}
-
-/// With the operator's allow-list as it is now.
-async fn installer(
+/// What a set-up of this run is, with the operator's allow-list as it is now; `None` where it has none.
+async fn set_up_of(
     plan: &Plan,
     state: &RunState,
     pristine: &Manifest,
     paths: &Paths,
     engine: &engine::Connected,
     context: &mut Context,
-) -> Result<Option<Installer>> {
+) -> Result<Option<Setup>> {
     if !plan.install && plan.setup.is_empty() {
         return Ok(None);
     }
@@ -240,6 +213,5 @@ async fn installer(
         style: plan.style.clone(),
     };
     let prepared = engine.prepare(&plan.image_name, &mut context.printer).await?;
-    let setup = set_up::plan(paths, &config, &plan.setup, &prepared, pristine);
-    Ok(Some(Installer::new(engine.docker_launcher(&paths.state), setup)))
+    Ok(Some(set_up::plan(paths, &config, &plan.setup, &prepared, pristine)))
 }

@@ -94,6 +94,13 @@ pub(super) async fn image(
     }
 }
 
+/// For what is told where it fails.
+pub(super) struct Unseen;
+
+impl OutputSink for Unseen {
+    fn chunk(&mut self, _: Stream, _: &[u8]) {}
+}
+
 /// Output of set-up commands as progress, line by line.
 struct Lines<'a> {
     tell: &'a (dyn Fn(&str) + Send + Sync),

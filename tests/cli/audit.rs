@@ -76,9 +76,7 @@ fn bash(id: &str, command: &str) -> ToolUse {
 #[test]
 fn the_files_that_each_step_changed_are_listed_also_after_a_rewind() {
     let environment = TestEnvironment::new();
-    record_a_run(&environment);
-    let run = RunDir::find(&environment.state(), RUN).expect("the run");
-    let (store, _) = RunStore::open(run).expect("nobody's");
+    let store = record_a_run(&environment);
     let baseline = snapshot(&store, &[("a.py", b"1"), ("gone", b"")]);
     let trees = [
         &[("a.py", b"2".as_slice()), ("odd\nname", b"x")][..],

@@ -1,6 +1,6 @@
 use greenroom::event::Event;
 use greenroom::id::CallToken;
-use greenroom::store::{RunDir, RunStore, Store};
+use greenroom::store::{RunDir, Store};
 
 use super::{RUN, record_a_run};
 use crate::support::TestEnvironment;
@@ -8,12 +8,11 @@ use crate::support::TestEnvironment;
 #[test]
 fn a_fork_is_there_whole_however_long_its_parent_is() {
     let environment = TestEnvironment::new();
-    record_a_run(&environment);
+    let store = record_a_run(&environment);
     let parent = RunDir::find(&environment.state(), RUN).expect("the run");
     let recorded = parent.journal().expect("its journal").records;
     let calls = |event: &&Event| matches!(event, Event::ToolCallStarted { .. } | Event::ToolCallFinished { .. });
     let step: Vec<&Event> = recorded.iter().map(|record| &record.event).filter(calls).collect();
-    let (store, _) = RunStore::open(parent).expect("nobody's");
     for number in 1..50 {
         for event in &step {
             let mut event = (*event).clone();

@@ -29,8 +29,9 @@ use crate::support::TestEnvironment;
 pub(crate) const RUN: &str = "01k0000000000000000000test";
 pub(crate) const PATCH: &str = "--- a/a.py\n+++ b/a.py\n@@ -1 +1,2 @@\n-print(1)\n+import os\n+print(os.name)\n";
 
-/// A run as its journal would hold it: red baseline, one edit, verified.
-pub(crate) fn record_a_run(environment: &TestEnvironment) {
+/// A run as its journal would hold it: red baseline, one edit, verified. Who wants to add to it goes on with the store that
+/// is returned: to open it again is to race with programs that other tests start, which hold its lock for a moment.
+pub(crate) fn record_a_run(environment: &TestEnvironment) -> RunStore {
     let run: RunId = RUN.parse().expect("a run id");
     let store = RunStore::create(&environment.state(), &run).expect("a store");
     let patch = store.put_blob(PATCH.as_bytes()).expect("a blob");
@@ -130,4 +131,5 @@ pub(crate) fn record_a_run(environment: &TestEnvironment) {
     for event in &events {
         store.append(event).expect("appended");
     }
+    store
 }

@@ -43,9 +43,9 @@ fn a_damaged_journal_is_told_and_does_not_hide_the_others() {
 #[test]
 fn an_end_before_a_rewind_is_no_status() {
     let environment = TestEnvironment::new();
-    record_a_run(&environment);
-    let run = RunDir::find(&environment.state(), RUN).expect("the run");
-    RunStore::open(run).expect("nobody's").0.append(&Event::Rewound { to_step: 0 }).expect("appended");
+    let store = record_a_run(&environment);
+    store.append(&Event::Rewound { to_step: 0 }).expect("appended");
+    drop(store);
     let line = environment.greenroom(&["runs", "--json"]).lines().remove(0);
     assert!(line["status"].is_null(), "{line}");
     let shown = environment.greenroom(&["show", RUN]).stdout;

@@ -95,6 +95,48 @@ fn a_python_package_is_there_afterwards_and_the_runs_files_still_are() {
     assert!(hash.len() == 71 && hash.starts_with("sha256:"), "{hash}");
 }
 
+/// Fault: everything that was made for a run is pruned while it is parked.
+#[test]
+fn a_run_whose_images_are_gone_has_them_made_again() {
+    let Some(house) = House::open() else { return };
+    let turns = [
+        vec![
+            ("bash", json!({"command": "echo made >file"})),
+            ("install", json!({"manager": "pip", "packages": ["idna==3.7"]})),
+        ],
+        vec![("submit", json!({"summary": "done"}))],
+    ];
+    let model = played(&house, &turns);
+    let check = "python3 -c 'import six, idna; assert (six.__version__, idna.__version__) == (\"1.16.0\", \"3.7\"); open(\"file\")'";
+    let more = ["--install", "--setup", "pip install six==1.16.0 # and prune it"];
+    let run = run(&house, &[("a.py", "")], "python", check, &model, &more);
+    assert_eq!(run.ended(), ("verified", 0), "{}", run.finished);
+    assert_eq!(house.greenroom(&["rewind", "last", "--to", "2"]).code, 0);
+    let Some(Event::RunStarted { plan, .. }) = house.events("last").into_iter().next() else { panic!("no beginning") };
+    let set_up = plan["image"]["digest"].as_str().expect("a digest").to_owned();
+    let tags = house.block(house.docker.inspect_image(&set_up)).expect("the set-up's image").repo_tags;
+    let tag = tags.and_then(|tags| tags.into_iter().next()).expect("a tag");
+    let remove = |image: &str| {
+        let force = RemoveImageOptions { force: true, ..Default::default() };
+        house.block(house.docker.remove_image(image, Some(force), None)).expect("an image");
+    };
+    installed(&house);
+    remove(&set_up);
+    let resumed = house.greenroom(&["resume", "last"]);
+    assert!(resumed.code == 0 && resumed.stderr.contains("was made again"), "{resumed}");
+    let mut events = house.events("last").into_iter().skip_while(|event| !matches!(event, Event::Resumed { .. }));
+    let asked = events.by_ref().find_map(|event| match event {
+        Event::NetworkUsed { token: None, requests, .. } => Some(requests),
+        _ => None,
+    });
+    assert!(asked.is_some_and(|requests| requests.len() >= 2), "what that asked of the network is told");
+    let fresh = events.find_map(|event| match event {
+        Event::SandboxReplaced { image_digest, .. } => Some(image_digest),
+        _ => None,
+    });
+    [fresh.expect("another sandbox").as_str(), tag.as_str()].into_iter().for_each(remove);
+}
+
 #[test]
 fn without_the_operators_word_nothing_is_installed_and_the_answer_says_how() {
     let Some(house) = House::open() else { return };
