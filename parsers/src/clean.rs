@@ -67,7 +67,7 @@ fn append_peeled(piece: &[u8], look: usize, peeler: &mut Peeler, out: &mut Strin
         };
         let over = streams.is_full() || prefix.name.is_none() && streams.is_waiting();
         if prefix.bytes > 0 || over {
-            let kept = kept.get_or_insert_default();
+            let kept = kept.get_or_insert_with(|| Vec::with_capacity(piece.len()));
             kept.extend_from_slice(&piece[copied..start]);
             copied = if held_back { end } else { start + prefix.bytes };
             if over {

@@ -9,7 +9,9 @@ pub(crate) fn of(diagnostic: &Diagnostic) -> String {
     hash.field(diagnostic.file.as_deref().unwrap_or(""));
     hash.message(&diagnostic.message);
     let digit = |nibble: u32| char::from_digit((hash.0 >> (nibble * 4)) as u32 & 15, 16);
-    (0..16).rev().filter_map(digit).collect()
+    let mut text = String::with_capacity(16);
+    text.extend((0..16).rev().filter_map(digit));
+    text
 }
 
 /// FNV-1a, 64 bits: small, and the same on every machine and in every version.

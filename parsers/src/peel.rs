@@ -45,6 +45,17 @@ const LAYERS_MAX: usize = 4;
 const MAVEN_RULE_CHARS: usize = 72;
 const LEVEL_TAGS: &[&[u8]] = &[b"[INFO] ", b"[ERROR] ", b"[WARNING] ", b"[WARN] ", b"[DEBUG] "];
 
+/// The lines of `text`, also the empty one at its end.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some(end) = memchr::memchr(b'\n', text) else { return rest.take() };
+        rest = Some(&text[end + 1..]);
+        Some(&text[..end])
+    })
+}
+
 impl Peeler {
     /// `text` starts with the line in question; what follows helps to tell.
     pub(crate) fn prefix(&mut self, text: &[u8]) -> Prefix {
@@ -207,7 +218,7 @@ fn whose_levels(text: &[u8], skip: usize) -> Levels {
         "There are ",
     ];
     let (mut tagged, mut severities) = (0, false);
-    for line in text.split(|b| *b == b'\n') {
+    for line in lines(text) {
         let line = line.get(skip..).unwrap_or(&[]);
         let Some(rest) = level_tag(line).map(|tag| &line[tag..]) else { continue };
         tagged += 1;

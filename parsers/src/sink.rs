@@ -170,6 +170,9 @@ impl Sink {
         if diagnostic.fingerprint.is_empty() {
             diagnostic.fingerprint = fingerprint::of(diagnostic);
         }
+        if diagnostic.related.is_empty() {
+            return;
+        }
         diagnostic.related.truncate(RELATED_MAX);
         let source = diagnostic.source.clone();
         for related in &mut diagnostic.related {

@@ -37,7 +37,7 @@ impl Belief {
         if length == 0 || self.is_known {
             return length;
         }
-        let near = text.split(|b| *b == b'\n').skip(1).take(LOOK_LINES).filter(|line| !line.is_empty());
+        let near = super::lines(text).skip(1).take(LOOK_LINES).filter(|line| !line.is_empty());
         let (mut others, mut same) = (0, 0);
         for other in near {
             others += 1;
@@ -109,7 +109,7 @@ impl Shapes {
             return self.month.len(text, skip, date_without_year);
         }
         // Among lines with nothing but a date, `host app: ` is the line's own.
-        let others = text.split(|b| *b == b'\n').skip(1).take(LOOK_LINES).filter_map(|line| line.get(skip..));
+        let others = super::lines(text).skip(1).take(LOOK_LINES).filter_map(|line| line.get(skip..));
         if line[date..program].contains(&b'[') || !others.into_iter().any(|line| is_bare(line) > 0) {
             return program;
         }
@@ -128,7 +128,7 @@ impl Shapes {
             return 0;
         }
         let name = &text[skip..skip + level + end + 2];
-        let near = text.split(|b| *b == b'\n').skip(1).take(LOOK_LINES);
+        let near = super::lines(text).skip(1).take(LOOK_LINES);
         if near.filter(|line| line.get(skip..).is_some_and(|line| line.starts_with(name))).count() < 2 {
             self.logger_tries += 1;
             return 0;

@@ -28,7 +28,7 @@ impl Tags {
         }
         let tag = &line[..length];
         let rest = &text[skip + line.len()..];
-        let near = rest.split(|b| *b == b'\n').skip(1).take(LOOK_LINES);
+        let near = super::lines(rest).skip(1).take(LOOK_LINES);
         let (mut others, mut same, mut named) = (0, 0, 0);
         for other in near.filter(|other| !other.is_empty()) {
             others += 1;
