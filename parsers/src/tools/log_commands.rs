@@ -125,6 +125,8 @@ fn github(text: &str) -> Option<Diagnostic> {
             found.source = tool.to_lowercase();
             found.code = Some(code.to_owned());
             found.message = found.message.strip_prefix(&format!("{code}: ")).unwrap_or(&found.message).to_owned();
+        } else if super::named(&title).is_some() {
+            found.source = title;
         } else if !title.contains(' ') && !title.is_empty() {
             found.code = Some(title);
         }
@@ -156,7 +158,16 @@ fn azure(text: &str, sink: &Sink) -> Option<Diagnostic> {
 
 /// Many tools write the place into the message as well, and some only there.
 fn with_place_in_text(mut found: Diagnostic) -> Diagnostic {
-    if let Some((position, rest)) = Position::cut(&found.message) {
+    // yamllint's `3:7 [rule] message`
+    if let (Some(line), Some(column)) = (found.line, found.column)
+        && let Some(rest) = found.message.strip_prefix(&format!("{line}:{column} "))
+    {
+        let ruled = rest.strip_prefix('[').and_then(|rest| rest.split_once("] "));
+        let (code, message) =
+            ruled.filter(|(code, _)| !code.contains(' ')).map_or((None, rest), |(code, rest)| (Some(code), rest));
+        found.code = found.code.or(code.map(str::to_owned));
+        found.message = message.to_owned();
+    } else if let Some((position, rest)) = Position::cut(&found.message) {
         let same = found.line.is_none_or(|line| line == position.line) && !position.file.contains(' ');
         if same {
             let (file, line, column) = (position.file.to_owned(), position.line, position.column);
