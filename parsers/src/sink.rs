@@ -163,6 +163,7 @@ impl Sink {
             diagnostic.source = self.tool.to_owned();
         }
         cut(&mut diagnostic.message);
+        diagnostic.code.take_if(|code| code.is_empty());
         forget_end_before_start(diagnostic);
         if let Some(path) = diagnostic.file.as_deref().and_then(|file| self.directories.join(file)) {
             diagnostic.file = Some(path);

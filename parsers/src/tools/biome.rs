@@ -75,7 +75,7 @@ impl Reader for Biome {
                 severity: match item["severity"].as_str() {
                     Some("error" | "fatal") => Some(Severity::Error),
                     Some("warning") => Some(Severity::Warning),
-                    Some("information") => Some(Severity::Info),
+                    Some("information" | "info") => Some(Severity::Info),
                     Some("hint") => Some(Severity::Hint),
                     Some(_) | None => None,
                 },

@@ -132,8 +132,13 @@ impl<'a> Row<'a> {
     }
 }
 
-/// `no-undef`, `@typescript-eslint/no-explicit-any`
+/// `no-undef`, `@typescript-eslint/no-explicit-any`, oxlint's `eslint(no-undef)`
 fn is_rule(text: &str) -> bool {
+    let called = text.strip_suffix(')').and_then(|text| text.split_once('('));
+    called.map_or_else(|| is_name(text), |(plugin, rule)| is_name(plugin) && is_name(rule))
+}
+
+fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '@' | '.'))
 }
 

@@ -114,6 +114,7 @@ struct Run {
     failed_outside: bool,
     /// A test ended that had not begun: part of the document is missing.
     torn: bool,
+    is_oxlint: bool,
     /// `org.<linter>` and the file, where the suite is one file's findings.
     package: Option<(String, String)>,
     /// TRX: test id to class.
@@ -158,9 +159,12 @@ impl Run {
         } else if tag.name == "testsuites" && tag.get("name").is_some_and(|name| name == "AllTests") {
             self.dialect = Dialect::GoogleTest;
         }
+        self.is_oxlint |= tag.name == "testsuites" && tag.get("name").is_some_and(|name| name == lint::OXLINT);
         if tag.name == "testsuite" {
-            let package = tag.get("package").filter(|package| package.starts_with("org."));
-            self.package = package.map(String::from).zip(tag.get("name").map(String::from));
+            let package = tag.get("package").filter(|package| package.starts_with("org.")).map(String::from);
+            self.package = package
+                .or_else(|| self.is_oxlint.then(|| lint::OXLINT.to_owned()))
+                .zip(tag.get("name").map(String::from));
         }
         // The outermost suites that say how many tests they have speak for those inside.
         if self.suites == 0

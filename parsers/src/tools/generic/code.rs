@@ -32,8 +32,9 @@ pub(super) fn code_in_front(said: &mut Said<'_>) {
         && bare.len() > 1
         && bare[1..].trim_end_matches("-D").bytes().all(|b| b.is_ascii_digit() || b == b'-');
     let named = first.ends_with(':') && is_rule(bare) && bare.contains(['-', '/', '_']) && !bare.starts_with('/');
-    if (is_code(bare) || numbered || named || is_aliased(bare)) && !rest.trim().is_empty() {
-        said.code = Some(bare.trim_start_matches('#'));
+    let called = first.ends_with(':') && is_called(bare);
+    if (is_code(bare) || numbered || named || called || is_aliased(bare)) && !rest.trim().is_empty() {
+        said.code = Some(bare.trim_start_matches('#').trim_end_matches("[/]"));
         said.message = rest.trim_start_matches([':', ' ', '-']);
         // hadolint: `DL3008 warning: message`; Pro*C: `PCC-02150: error at …`
         if said.severity.is_none()
@@ -111,6 +112,16 @@ pub(super) fn back(said: &mut Said<'_>) {
 /// markdownlint's `MD013/line-length`
 pub(super) fn is_aliased(word: &str) -> bool {
     word.split_once('/').is_some_and(|(code, name)| is_code(code) && is_rule(name))
+}
+
+/// A rule with its plugin or its part: oxlint's `eslint(no-debugger)`, ansible-lint's `name[play]`, `name[play][/]`.
+pub(super) fn is_called(word: &str) -> bool {
+    let word = word.trim_end_matches("[/]");
+    [('(', ')'), ('[', ']')].into_iter().any(|(open, close)| {
+        word.strip_suffix(close).and_then(|word| word.split_once(open)).is_some_and(|(name, part)| {
+            is_rule(name) && is_rule(part) && word.starts_with(|c: char| c.is_ascii_lowercase() || c == '@')
+        })
+    })
 }
 
 /// `C2065`, `TS2304`, `E0308`, `SC2086`, `CS-R1001`

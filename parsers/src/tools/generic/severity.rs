@@ -1,6 +1,6 @@
 //! Severities and codes around a message, in the ways tools write them.
 
-use super::code::{back, code_in_front, is_aliased, is_code, is_rule};
+use super::code::{back, code_in_front, is_aliased, is_called, is_code, is_rule};
 use crate::Severity;
 
 pub(super) struct Said<'a> {
@@ -343,6 +343,11 @@ fn front_word(said: &mut Said<'_>) {
         let upper = head.bytes().all(|b| b.is_ascii_uppercase() || b == b' ');
         // Spectral's `error no-x "message"`
         let ruled = first.contains('-') && is_rule(first) && first.starts_with(|c: char| c.is_ascii_lowercase());
+        // oxlint's `warning eslint(no-x): message`
+        if let Some((code, message)) = next.split_once(": ").filter(|(code, _)| is_called(code)) {
+            (said.severity, said.code, said.message) = (Some(severity), Some(code), message);
+            return;
+        }
         if ruled && next.len() > first.len() {
             (said.severity, said.code) = (Some(severity), Some(first));
             said.message = next[first.len()..].trim_start_matches([':', ' ']);

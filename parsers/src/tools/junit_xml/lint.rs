@@ -1,24 +1,33 @@
-//! Linters that write JUnit: each finding is a "test" `org.<tool>.<rule>` in a suite that is a file.
+//! Linters that write JUnit: each finding is a "test" `org.<tool>.<rule>` in a suite that is a file; oxlint's are named
+//! as the rule.
 
-use super::super::ruff;
+use super::super::{oxlint, ruff};
 use super::Case;
-use crate::{Diagnostic, Severity};
+use crate::{Diagnostic, Severity, TestStatus};
+
+/// What oxlint calls all its suites.
+pub(super) const OXLINT: &str = "Oxlint";
 
 /// The finding, if the test is one. `package` is the suite's (`org.ruff`, `org.eslint`), `suite` its name.
 pub(super) fn finding(case: &Case, package: &str, suite: &str) -> Option<Diagnostic> {
-    let code = case.test.id.strip_prefix(package)?.strip_prefix('.')?;
-    let tool = package.strip_prefix("org.")?;
+    let is_oxlint = package == OXLINT;
+    let (tool, code) = match is_oxlint {
+        true => (oxlint::TOOL.name, case.test.id.as_str()),
+        false => (package.strip_prefix("org.")?, case.test.id.strip_prefix(package)?.strip_prefix('.')?),
+    };
     let mut body = case.body.trim();
     let (mut line, mut column) = (case.test.line, case.column);
     if let Some((row, rest)) = number_after(body, "line ") {
         line = line.or(Some(row));
         body = rest.trim_start_matches([',', ' ']);
-        if let Some((col, rest)) = number_after(body, "col ") {
+        if let Some((col, rest)) = number_after(body, "col ").or_else(|| number_after(body, "column ")) {
             column = column.or(Some(col));
             body = rest.trim_start_matches([',', ' ']);
         }
     }
     let severity = match (body.split(" - ").next(), case.severity.as_deref()) {
+        _ if is_oxlint && case.test.status == TestStatus::Error => Some(Severity::Error),
+        _ if is_oxlint && case.test.status == TestStatus::Failed => Some(Severity::Warning),
         (Some("Error"), _) | (_, Some("error")) => Some(Severity::Error),
         (Some("Warning"), _) | (_, Some("warning")) => Some(Severity::Warning),
         (Some(_) | None, _) => None,
