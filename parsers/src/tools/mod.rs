@@ -33,6 +33,7 @@ use crate::document::Document;
 use crate::sink::Sink;
 use crate::window::Lines;
 
+mod ansible_lint;
 mod bandit;
 mod bats;
 mod biome;
@@ -231,6 +232,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     hadolint::TOOL,
     terraform::TOOL,
     yamllint::TOOL,
+    ansible_lint::TOOL,
     stylelint::TOOL,
     eslint::TOOL,
     golangci::TOOL,

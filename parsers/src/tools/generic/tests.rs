@@ -100,7 +100,7 @@ fn drawings_and_messages_on_other_lines() {
             "bad",
         ),
         ("E1012 bad thing\na.yaml:5:7", "a.yaml", 5, Some(7), None, Some("E1012"), "bad thing"),
-        ("name[play]: bad thing\na.yml:1", "a.yml", 1, None, None, None, "name[play]: bad thing"),
+        ("name[play]: bad thing\na.yml:1", "a.yml", 1, None, None, Some("name[play]"), "bad thing"),
         ("a.css\n1: warning at line 1, col 4\nbad", "a.css", 1, Some(4), warning, None, "bad"),
         (
             "Error: bad\nin unnamed entity at line 7 char 8 of file:///a/b.xml",
