@@ -111,7 +111,7 @@ fn a_run_whose_images_are_gone_has_them_made_again() {
     let more = ["--install", "--setup", "pip install six==1.16.0 # and prune it"];
     let run = run(&house, &[("a.py", "")], "python", check, &model, &more);
     assert_eq!(run.ended(), ("verified", 0), "{}", run.finished);
-    assert_eq!(house.greenroom(&["rewind", "last", "--to", "2"]).code, 0);
+    assert_eq!(house.environment.greenroom(&["rewind", "last", "--to", "2"]).code, 0);
     let Some(Event::RunStarted { plan, .. }) = house.events("last").into_iter().next() else { panic!("no beginning") };
     let set_up = plan["image"]["digest"].as_str().expect("a digest").to_owned();
     let tags = house.block(house.docker.inspect_image(&set_up)).expect("the set-up's image").repo_tags;
