@@ -62,6 +62,10 @@ pub enum Manager {
     Pip,
 }
 
+impl Manager {
+    pub const ALL: [Manager; 4] = [Manager::Apt, Manager::Cargo, Manager::Npm, Manager::Pip];
+}
+
 impl fmt::Display for Manager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -81,6 +85,13 @@ pub struct InstalledPackage {
     /// `ALGORITHM:HEX` or `ALGORITHM-BASE64`; `None` where the manager keeps none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+}
+
+/// What a set-up brought in, by one manager's own records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packages {
+    pub manager: Manager,
+    pub packages: Vec<InstalledPackage>,
 }
 
 /// What an install came to: the run goes on in another container, started from this image with the run's files on top.

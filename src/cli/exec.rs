@@ -98,7 +98,8 @@ async fn carry_out(args: ExecArgs, context: &mut Context, interrupt: &Interrupt)
         move |id: &crate::id::BlobId| blobs.get(id)
     };
     let setup = set_up::plan(&paths, &config, &args.sandbox.setup, &prepared, &copied.manifest);
-    let (image, _) = interrupt.or_stop(set_up::image(&engine, &paths, &setup, Arc::new(read), context)).await?;
+    let made = interrupt.or_stop(set_up::image(&engine, &paths, &setup, Arc::new(read), context)).await?;
+    let image = made.image;
     let env = prepare::environment(prepared.env, &config.env);
     let spec = SandboxSpec { run: run.clone(), image: image.clone(), limits: config.resources, env, data };
     let tree = tree(copied.manifest, blobs);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::id::RunId;
+use crate::network::Packages;
 use crate::sandbox::{ImageRef, ResourceLimits, SandboxSpec, Weaker};
 use crate::score::StyleRules;
 
@@ -36,6 +37,9 @@ pub(super) struct Plan {
     /// Commands that were run before, as root, with a reduced network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) setup: Vec<String>,
+    /// What those brought in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) packages: Vec<Packages>,
     /// Whether the agent may have packages installed in mid-run.
     #[serde(default)]
     pub(super) install: bool,

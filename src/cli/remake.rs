@@ -85,7 +85,8 @@ async fn again(
 ) -> Result<(ImageRef, Traffic)> {
     let blobs = origin.blobs.clone();
     let read: SharedReadBlob = Arc::new(move |id: &BlobId| blobs.get(id));
-    let (mut image, mut traffic) = set_up::image(engine, paths, setup, read.clone(), context).await?;
+    let set_up::Made { mut image, mut traffic, .. } =
+        set_up::image(engine, paths, setup, read.clone(), context).await?;
     if origin.installs.is_empty() {
         return Ok((image, traffic));
     }

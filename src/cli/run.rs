@@ -328,16 +328,16 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
     let read_rules = move |id: &BlobId| rules_from.get(id);
     let read = move |id: &BlobId| blobs.get(id);
     let setup = set_up::plan(&paths, &config, &sandbox.setup, &prepared, &copied.manifest);
-    let (image, asked) = interrupt.or_stop(set_up::image(&engine, &paths, &setup, Arc::new(read), context)).await?;
-    traffic.requests.extend(asked.requests);
-    traffic.left_out += asked.left_out;
+    let made = interrupt.or_stop(set_up::image(&engine, &paths, &setup, Arc::new(read), context)).await?;
+    traffic.requests.extend(made.traffic.requests);
+    traffic.left_out += made.traffic.left_out;
     let style = style_rules::resolve(config.style.clone(), &copied.manifest, &read_rules, &mut context.printer)?;
     // Last, so that what cannot begin leaves no run behind.
     let run = RunId::generate();
     let store = Arc::new(RunStore::create(&paths.state, &run).map_err(found)?);
     let plan = Plan {
         image_name,
-        image,
+        image: made.image,
         supervisor: supervisor_hash(),
         resources: config.resources,
         env: prepare::environment(prepared.env, &config.env),
@@ -347,6 +347,7 @@ async fn attempt(job: Job, context: &mut Context, interrupt: &Interrupt, seen: &
         judge: judge.as_ref().map(|judge| absolute(judge.id())),
         helper_model: helper_model.as_ref().map(|model| absolute(model.id())),
         setup: sandbox.setup.clone(),
+        packages: made.packages,
         runtime: sandbox.confine.runtime.clone(),
         weaker: sandbox.confine.weaker(),
         install,

@@ -7,7 +7,7 @@ use super::{Context, engine};
 use crate::config::{FileConfig, Paths, RunConfig, SetupConfig};
 use crate::error::{Error, Result};
 use crate::id::RunId;
-use crate::network::Traffic;
+use crate::network::{Packages, Traffic};
 use crate::output::human::Progress;
 use crate::sandbox::{
     AGENT_UID, ImageRef, OutputSink, PreparedImage, SetUp, Setup, SetupError, Stream, certificate_bundle, mirrors,
@@ -63,17 +63,24 @@ fn blank(paths: &Paths, config: &SetupConfig, prepared: &PreparedImage) -> Setup
     }
 }
 
-/// The image with everything set up, and what that asked of the network; the prepared image itself where nothing is to
-/// be set up.
+/// What a set-up made, and what that asked of the network.
+pub(super) struct Made {
+    pub(super) image: ImageRef,
+    pub(super) packages: Vec<Packages>,
+    pub(super) traffic: Traffic,
+}
+
+/// The image with everything set up; the prepared image itself where nothing is to be set up.
 pub(super) async fn image(
     engine: &engine::Connected,
     paths: &Paths,
     setup: &Setup,
     read: SharedReadBlob,
     context: &mut Context,
-) -> Result<(ImageRef, Traffic)> {
+) -> Result<Made> {
     if setup.commands.is_empty() {
-        return Ok((setup.image.image.clone(), Traffic::default()));
+        let image = setup.image.image.clone();
+        return Ok(Made { image, packages: Vec::new(), traffic: Traffic::default() });
     }
     let tree = tar_stream(setup.manifest.clone(), read, AGENT_UID, AGENT_UID);
     let launcher = engine.docker_launcher(&paths.state);
@@ -82,7 +89,9 @@ pub(super) async fn image(
     let tell = |line: &str| engine::tell(&progress, line);
     let mut lines = Lines { tell: &tell, pending: Vec::new() };
     match launcher.set_up(setup, tree, &tell, &mut lines).await {
-        Ok(SetUp { image, requests, left_out, reused: _ }) => Ok((image, Traffic { requests, left_out })),
+        Ok(SetUp { image, requests, left_out, packages, reused: _ }) => {
+            Ok(Made { image, packages, traffic: Traffic { requests, left_out } })
+        }
         Err(SetupError::Sandbox(error)) => Err(error.into()),
         Err(SetupError::Failed { command, outcome, tail, .. }) => {
             let lines: Vec<&str> = tail.trim().lines().collect();

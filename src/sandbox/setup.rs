@@ -26,7 +26,7 @@ use super::{
     prepared,
 };
 use crate::id::RunId;
-use crate::network::Traffic;
+use crate::network::{Manager, Packages, Traffic};
 use crate::sandbox::proxy::{AllowList, Entry, Origin, Proxy, ProxyLimits, ProxyRecord, Target, Verdict};
 use crate::snapshot::{Entry as TreeEntry, Manifest};
 use crate::task::Outcome;
@@ -40,8 +40,10 @@ pub use phase::mirrors;
 /// Where the way out begins, inside.
 const PROXY_PORT: u16 = 3128;
 /// Goes up when what a set-up leaves changes, so that older images are made anew.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 const KEY_LABEL: &str = "greenroom.setup";
+/// What a set-up brought in, as JSON: the image is used again without it being made again.
+const PACKAGES_LABEL: &str = "greenroom.packages";
 const TAIL_BYTES_MAX: usize = 8 << 10;
 const FINISH_MAX: Duration = Duration::from_secs(10 * 60);
 const COMPLAINTS_MAX: usize = 8;
@@ -74,6 +76,8 @@ pub struct SetUp {
     pub requests: Vec<ProxyRecord>,
     /// Requests beyond the limit of records.
     pub left_out: u64,
+    /// What is there and is not in the image it began with.
+    pub packages: Vec<Packages>,
     pub reused: bool,
 }
 
@@ -109,10 +113,17 @@ impl DockerLauncher {
         if let Some(found) = inspect(&self.engine, &format!("{}:{tag}", prepared::REPOSITORY)).await? {
             let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
             if let (Some(digest), true) = (found.id, labels.get(KEY_LABEL) == Some(&key)) {
-                return Ok(SetUp { image: ImageRef { name, digest }, requests: Vec::new(), left_out: 0, reused: true });
+                let packages = labels.get(PACKAGES_LABEL).and_then(|text| serde_json::from_str(text).ok());
+                let image = ImageRef { name, digest };
+                let packages = packages.unwrap_or_default();
+                return Ok(SetUp { image, requests: Vec::new(), left_out: 0, packages, reused: true });
             }
         }
         let (mut chamber, proxy) = self.open_chamber(setup, &setup.image.image, tree, progress).await?;
+        let mut before = Vec::new();
+        for manager in Manager::ALL {
+            before.push((manager, inventory::take(&mut chamber, manager).await?));
+        }
         let traffic = match run_all(&mut chamber, &proxy, setup, progress, sink).await {
             Ok(traffic) => traffic,
             Err(error) => {
@@ -120,12 +131,21 @@ impl DockerLauncher {
                 return Err(error);
             }
         };
+        let mut packages = Vec::new();
+        for (manager, before) in before {
+            let after = inventory::take(&mut chamber, manager).await?;
+            let added = inventory::hashed(&mut chamber, manager, inventory::added(&before, after)).await?;
+            if !added.is_empty() {
+                packages.push(Packages { manager, packages: added });
+            }
+        }
         finish(&mut chamber).await?;
-        let labels = [(KEY_LABEL, key.as_str()), (prepared::SOURCE_LABEL, name.as_str())];
+        let told = serde_json::to_string(&packages).expect("packages are plain data");
+        let labels = [(KEY_LABEL, key.as_str()), (prepared::SOURCE_LABEL, name.as_str()), (PACKAGES_LABEL, &told)];
         let digest = chamber.commit(prepared::REPOSITORY, &tag, &labels).await?;
         chamber.end().await?;
         let Traffic { requests, left_out } = traffic;
-        Ok(SetUp { image: ImageRef { name, digest }, requests, left_out, reused: false })
+        Ok(SetUp { image: ImageRef { name, digest }, requests, left_out, packages, reused: false })
     }
 
     /// A set-up container of `from` with the tree in it, and its proxy. What may be reached was learned from the pristine

@@ -127,7 +127,8 @@ fn what_the_set_up_ran_and_where_it_reached_is_listed() {
     let recorded = RunDir::find(&environment.state(), RUN).expect("the run").journal().expect("its journal");
     let mut started = recorded.records[0].event.clone();
     if let Event::RunStarted { plan, .. } = &mut started {
-        *plan = json!({ "setup": ["pip install six"] });
+        let six = json!({"name": "six", "version": "1.16.0"});
+        *plan = json!({"setup": ["pip install six"], "packages": [{"manager": "pip", "packages": [six]}]});
     }
     let request = json!({"host": "packages.example", "port": 443, "bytes_up": 1, "bytes_down": 2, "verdict": {"kind": "allowed"}});
     let network = json!({"type": "network_used", "token": null, "requests": [request], "left_out": 0});
@@ -138,6 +139,7 @@ fn what_the_set_up_ran_and_where_it_reached_is_listed() {
     drop(store);
     let text = environment.greenroom(&["audit", other]).stdout;
     assert!(text.contains("set-up setup pip install six: done"), "{text}");
+    assert!(text.contains("set-up, pip: six 1.16.0\n"), "{text}");
     assert!(text.contains("1 requests, 0 of them not served, to packages.example\n"), "{text}");
 }
 

@@ -11,7 +11,7 @@ use crate::event::{Event, Limits, Parent};
 use crate::helper::HelperReport;
 use crate::id::RunId;
 use crate::message::ToolUse;
-use crate::network::{Install, ProxyRecord};
+use crate::network::{Install, InstalledPackage, Packages, ProxyRecord};
 use crate::store::{Blobs, Record};
 use crate::task::{CheckResult, Outcome};
 
@@ -42,6 +42,8 @@ pub(super) struct Account {
     pub(super) network: Vec<RequestLine>,
     /// Requests beyond the limit of records.
     pub(super) requests_left_out: u64,
+    /// By the set-up before the run.
+    pub(super) set_up: Vec<Packages>,
     pub(super) installed: Vec<InstallLine>,
     /// Whose helper it is.
     pub(super) helper_of: Option<RunId>,
@@ -120,6 +122,8 @@ impl Account {
                     account.weaker = weaker.filter_map(Value::as_str).map(str::to_owned).collect();
                     let setup = plan.get("setup").and_then(Value::as_array).into_iter().flatten();
                     account.commands.extend(setup.filter_map(Value::as_str).map(set_up));
+                    let packages = plan.get("packages").cloned().unwrap_or_default();
+                    account.set_up = serde_json::from_value(packages).unwrap_or_default();
                 }
                 Event::SandboxStarted { container, image, image_digest, hardening, .. } => {
                     account.image = Some(image.clone());
@@ -266,10 +270,11 @@ impl Account {
             let text = format!("{} requests, {refused} of them not served, to {named}{more}", self.network.len());
             lines.push(("network", text));
         }
-        for line in &self.installed {
-            let names: Vec<String> =
-                line.install.packages.iter().map(|package| format!("{} {}", package.name, package.version)).collect();
-            lines.push(("installed", format!("step {}, {}: {}", line.step, line.install.manager, names.join(", "))));
+        for Packages { manager, packages } in &self.set_up {
+            lines.push(("installed", format!("set-up, {manager}: {}", names(packages))));
+        }
+        for InstallLine { step, install, .. } in &self.installed {
+            lines.push(("installed", format!("step {step}, {}: {}", install.manager, names(&install.packages))));
         }
         let story = format!(
             "{} of {} sandboxes, resumed {} times, rewound {} times",
@@ -281,6 +286,11 @@ impl Account {
         lines.push(("story", story));
         lines
     }
+}
+
+fn names(packages: &[InstalledPackage]) -> String {
+    let names: Vec<String> = packages.iter().map(|package| format!("{} {}", package.name, package.version)).collect();
+    names.join(", ")
 }
 
 fn limits_text(limits: &Limits) -> String {
