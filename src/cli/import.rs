@@ -75,6 +75,10 @@ type Journals = (Vec<u8>, Vec<(Vec<RunId>, Vec<u8>)>);
 
 /// The journals; each blob goes to `put` with the name it claims. No path of the archive reaches the disk.
 fn unpack(path: &Path, put: impl Fn(&BlobId, &[u8]) -> io::Result<()>) -> io::Result<Journals> {
+    // Of a FIFO the end may never come.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(bad("it is no regular file"));
+    }
     let mut archive = tar::Archive::new(File::open(path)?);
     let (mut journal, mut helpers) = (None, Vec::new());
     for member in members(&mut archive)? {

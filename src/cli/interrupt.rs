@@ -1,4 +1,5 @@
-//! Ctrl-C once stops in order: the run is parked and its container removed. Twice stops at once. SIGTERM counts as once.
+//! Ctrl-C once stops in order: the run is parked and its container removed. Twice stops at once. SIGTERM counts as once,
+//! and so does SIGHUP: the terminal is gone.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -20,8 +21,9 @@ impl Interrupt {
         let failed = |error| Error::internal("cannot listen for signals").because(error);
         let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let hang_up = signal(SignalKind::hangup()).map_err(failed)?;
         let asked = Interrupt { stop: CancellationToken::new(), now: CancellationToken::new() };
-        tokio::spawn(follow(interrupt, terminate, asked.clone()));
+        tokio::spawn(follow(interrupt, [terminate, hang_up], asked.clone()));
         Ok(asked)
     }
 
@@ -46,10 +48,11 @@ impl Interrupt {
     }
 }
 
-async fn follow(mut interrupt: Signal, mut terminate: Signal, asked: Interrupt) {
+async fn follow(mut interrupt: Signal, [mut terminate, mut hang_up]: [Signal; 2], asked: Interrupt) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
     }
     asked.stop.cancel();
     interrupt.recv().await;

@@ -14,6 +14,9 @@ use super::{HOME, ImageRef, SandboxError, base, prepared, toolchain};
 /// A registry that says nothing for so long is not going to.
 const PULL_SILENCE_MAX: Duration = Duration::from_secs(15);
 
+/// Between one try to pull and the next; there is one try more than pauses.
+const PULL_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+
 /// Takes the lines that tell a person how far a build is.
 pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
@@ -109,7 +112,7 @@ impl Images {
         }
         progress(&format!("pulling image `{name}`"));
         let missing = |detail: String| SandboxError::Image { image: name.to_owned(), detail };
-        pull(&self.engine, name, progress).await.map_err(|reason| {
+        pull_patiently(&self.engine, name, progress).await.map_err(|reason| {
             missing(format!(
                 "it is not on this engine, and pulling failed: {reason} (toolchains: {})",
                 Toolchain::names()
@@ -212,6 +215,36 @@ pub(super) async fn pull(engine: &Engine, name: &str, progress: Progress<'_>) ->
         }
     }
     Ok(())
+}
+
+/// The same, and again after a moment where the registry is only in trouble.
+async fn pull_patiently(engine: &Engine, name: &str, progress: Progress<'_>) -> Result<(), String> {
+    for pause in PULL_PAUSES {
+        match pull(engine, name, progress).await {
+            Err(reason) if !is_final(&reason) => {
+                progress(&format!("{reason}; trying again in {} s", pause.as_secs()));
+                tokio::time::sleep(pause).await;
+            }
+            done => return done,
+        }
+    }
+    pull(engine, name, progress).await
+}
+
+/// Whether a registry, or the lack of one, has said its last word. Engines pass on text and no code.
+fn is_final(reason: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "not found",
+        "manifest unknown",
+        "does not exist",
+        "denied",
+        "unauthorized",
+        "no basic auth",
+        "no such host",
+        "invalid reference",
+    ];
+    let reason = reason.to_ascii_lowercase();
+    WORDS.iter().any(|word| reason.contains(word))
 }
 
 /// The next message of a slow call, which has to come in time.

@@ -93,6 +93,9 @@ fn an_archive_of_something_else_is_refused_by_its_name_and_one_without_all_conte
         let refused = import(&other);
         assert!(refused.code == 2 && refused.stderr.contains("cannot import `"), "{refused}");
     }
+    let folder = there.root().display().to_string();
+    let refused = there.greenroom(&["import", &folder]);
+    assert!(refused.code == 2 && refused.stderr.contains("it is no regular file"), "{refused}");
     let imported = import(&[std::slice::from_ref(journal), &blobs[1..]].concat());
     assert!(imported.code == 0 && imported.stderr.contains("missing  1 contents are not"), "{imported}");
 }

@@ -161,6 +161,20 @@ fn a_check_that_never_ends_does_not_pass() {
 
 #[test]
 fn ctrl_c_parks_the_run_and_removes_its_container() {
+    ends_in_order(rustix::process::Signal::INT);
+}
+
+#[test]
+fn so_does_a_request_to_terminate() {
+    ends_in_order(rustix::process::Signal::TERM);
+}
+
+#[test]
+fn so_does_a_terminal_that_is_closed() {
+    ends_in_order(rustix::process::Signal::HUP);
+}
+
+fn ends_in_order(signal: rustix::process::Signal) {
     use std::io::{BufRead, BufReader, Read};
     let Some(environment) = broken_project() else { return };
     let args = ["run", "--repo", "repo", "--model", "autofix", "--check", "sleep 600", "--json"];
@@ -173,7 +187,7 @@ fn ctrl_c_parks_the_run_and_removes_its_container() {
         assert_ne!(stdout.read_line(&mut line).expect("a line"), 0, "it ended before the sandbox started");
     }
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("a pid")).expect("not 0");
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("the signal is sent");
+    rustix::process::kill_process(pid, signal).expect("the signal is sent");
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).expect("the rest");
     assert_eq!(child.wait().expect("it ends").code(), Some(130));

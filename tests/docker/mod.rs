@@ -16,6 +16,7 @@ mod exec;
 mod github;
 mod helpers;
 mod honesty;
+mod images;
 mod install;
 mod judgement;
 mod judgement_manifests;
