@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use greenroom::event::Event;
+use greenroom::store::RunDir;
 use regex::Regex;
 use serde_json::{Value, json};
 
@@ -119,6 +120,13 @@ fn is_writer(body: &Value) -> bool {
 
 /// Two hours of a person's debugging: an announcement that is made once, sixty looks around, one wrong guess.
 fn story(house: House, writer: Writer, memory: Memory) -> (House, Server, Run) {
+    let (house, server, args) = scene(house, writer, memory);
+    let run = house.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    (house, server, run)
+}
+
+/// The same before it begins, with what `run` is to be told.
+fn scene(house: House, writer: Writer, memory: Memory) -> (House, Server, Vec<String>) {
     let server = house.block(Server::start(move |request, _| {
         let body = request.json();
         let turn = match (is_writer(&body), writer) {
@@ -148,7 +156,7 @@ fn story(house: House, writer: Writer, memory: Memory) -> (House, Server, Run) {
     house.environment.write("ledger/AGENTS.md", &format!("Totals are in cents.\n{DEMAND}\n"));
     let repo = house.environment.root().join("ledger");
     let check = format!("grep -qx {PREFIX}{PORT} listen.conf");
-    let run = house.run(&[
+    let args = [
         "--repo",
         text(&repo),
         "--image",
@@ -161,8 +169,9 @@ fn story(house: House, writer: Writer, memory: Memory) -> (House, Server, Run) {
         "8192",
         "--task",
         "Find out where the service listens and write it to listen.conf.",
-    ]);
-    (house, server, run)
+    ];
+    let args = args.map(str::to_owned).to_vec();
+    (house, server, args)
 }
 
 fn assert_thread_held(writer: Writer) {
@@ -203,6 +212,37 @@ fn a_port_and_a_rule_of_the_first_turns_are_there_in_the_last_ones_though_the_wr
 #[test]
 fn a_port_and_a_rule_of_the_first_turns_are_there_in_the_last_ones_though_the_writer_fails() {
     assert_thread_held(Writer::Fails);
+}
+
+/// Fault: the process dies while it writes a checkpoint.
+#[test]
+fn a_checkpoint_that_was_torn_is_written_again_and_the_one_before_it_holds_the_thread() {
+    let Some(house) = House::open() else { return };
+    let (whole, ..) = story(house, Writer::Fails, Memory::Recalls);
+    let written = |house: &House| {
+        let events = house.events("last");
+        let is_checkpoint = |(_, event): &(usize, &Event)| matches!(event, Event::CheckpointWritten { .. });
+        events.iter().enumerate().filter(is_checkpoint).map(|(at, _)| at).collect::<Vec<_>>()
+    };
+    let checkpoints = written(&whole);
+    let second = checkpoints.get(1).expect("a window this small is left more than once") + 1;
+
+    let Some(house) = House::open() else { return };
+    let (house, _server, args) = scene(house, Writer::Fails, Memory::Recalls);
+    let log = house.environment.root().join("fired");
+    let args: Vec<&str> = ["run", "--json"].into_iter().chain(args.iter().map(String::as_str)).collect();
+    let mut dying = house.environment.command(&args);
+    dying.env("GREENROOM_FAILPOINT", format!("record_torn:{second}")).env("GREENROOM_FAILPOINT_LOG", &log);
+    assert!(!dying.output().expect("run starts").status.success());
+    assert_eq!(std::fs::read_to_string(&log).expect("the fault fired").lines().count(), 1);
+    let torn =
+        std::fs::read_to_string(RunDir::find(&house.environment.state(), "last").expect("the run").journal_path());
+    let torn = torn.expect("text").lines().last().expect("a line").to_owned();
+    assert!(torn.contains("\"checkpoint_written\""), "it died elsewhere: {torn}");
+    assert_eq!(written(&house), checkpoints[..1]);
+    let resumed = house.greenroom(&["resume", "last", "--json"]);
+    assert_eq!(resumed.code, 0, "{resumed}");
+    assert_eq!(written(&house).len(), checkpoints.len());
 }
 
 /// The control: what left the window is gone for whoever does not look.
