@@ -129,13 +129,15 @@ fn candidate(line: &[u8]) -> (usize, Kind) {
         Some(b' ') => {
             let blanks = line.iter().take(12).take_while(|b| **b == b' ').count();
             let task = ["[javac] ", "[java] ", "[exec] ", "[junit] ", "[javadoc] ", "[cc] "];
-            if task.iter().any(|task| line[blanks..].starts_with(task.as_bytes())) {
+            if line.get(blanks) == Some(&b'[') && task.iter().any(|task| line[blanks..].starts_with(task.as_bytes())) {
                 return sure(bracket(line, blanks));
             }
+            if blanks != 4 {
+                return sure(0);
+            }
             // Vagrant's machines.
-            let name = line[blanks..].iter().take(NAME_BYTES_MAX).take_while(|b| is_name(&[**b])).count();
-            let ends = line[blanks + name..].starts_with(b": ");
-            let machine = blanks == 4 && ends && !is_level(&line[blanks..blanks + name]);
+            let name = line[blanks..].iter().take(NAME_BYTES_MAX).take_while(|b| b.is_ascii_lowercase()).count();
+            let machine = line[blanks + name..].starts_with(b": ") && !is_level(&line[blanks..blanks + name]);
             (if machine { blanks + name + 2 } else { 0 }, Kind::Weak)
         }
         Some(b'.') if line.starts_with(b". ") => sure(task(line, 1)),
@@ -159,12 +161,12 @@ fn capitals(line: &[u8]) -> usize {
 
 /// `host1: `, `py311: `
 fn host(line: &[u8]) -> usize {
-    let length =
-        line.iter().take(NAME_BYTES_MAX).take_while(|b| is_name(&[**b]) || b.is_ascii_digit() || **b == b'-').count();
-    let name = &line[..length];
-    let fits = name.iter().any(u8::is_ascii_digit) && name.iter().any(u8::is_ascii_lowercase);
-    let plain = !name.iter().any(|b| matches!(b, b'.' | b'/' | b':' | b'@'));
-    if fits && plain && line[length..].starts_with(b": ") { length + 2 } else { 0 }
+    let is_part = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
+    let length = line.iter().take(NAME_BYTES_MAX).take_while(|b| is_part(b)).count();
+    let (name, rest) = line.split_at(length);
+    let fits =
+        rest.starts_with(b": ") && name.iter().any(u8::is_ascii_digit) && name.iter().any(u8::is_ascii_lowercase);
+    if fits { length + 2 } else { 0 }
 }
 
 /// `12: Test command: `: a test's own lines as `ctest -V` prints them.
@@ -178,6 +180,10 @@ fn pod(line: &[u8]) -> usize {
     let word =
         |from: usize| line[from..].iter().take(NAME_BYTES_MAX).take_while(|b| **b != b' ' && **b != b'\n').count();
     let length = word(0);
+    // Most first words end otherwise.
+    if length < 6 || line[length - 6] != b'-' {
+        return 0;
+    }
     let mut parts = line[..length].rsplit(|b| *b == b'-');
     let small = |part: &[u8]| part.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let random = parts.next().is_some_and(|part| part.len() == 5 && small(part));
