@@ -56,8 +56,10 @@ fn append_peeled(piece: &[u8], look: usize, peeler: &mut Peeler, out: &mut Strin
     // What is still to be copied runs from `copied`; a line's prefix is left out by copying what is before it.
     let mut kept: Option<Vec<u8>> = None;
     while start < piece.len() && piece.len() - start >= look {
-        let end = memchr(b'\n', &piece[start..]).map_or(piece.len(), |at| start + at + 1);
-        let prefix = peeler.prefix(&piece[start..piece.len().min(start + LOOK_BYTES)]);
+        let newline = memchr(b'\n', &piece[start..]);
+        let end = newline.map_or(piece.len(), |at| start + at + 1);
+        let seen = &piece[start..piece.len().min(start + LOOK_BYTES)];
+        let prefix = peeler.prefix(seen, newline.unwrap_or(usize::MAX).min(seen.len()));
         let streams = &mut peeler.streams;
         let held_back = match &prefix.name {
             Some(name) => {

@@ -57,21 +57,29 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 impl Peeler {
-    /// `text` starts with the line in question; what follows helps to tell.
-    pub(crate) fn prefix(&mut self, text: &[u8]) -> Prefix {
+    /// `text` starts with the line in question, which ends at `end`; what follows helps to tell.
+    pub(crate) fn prefix(&mut self, text: &[u8], end: usize) -> Prefix {
         let mut prefix = Prefix::default();
         self.layers(text, &mut prefix);
-        for level in 0..self.margins.len() {
-            let margin = self.margins[level].len(text, prefix.bytes);
-            if margin == 0 {
-                break;
-            }
-            prefix.bytes += margin;
-            self.layers(text, &mut prefix);
+        if self.margins[0].may_be(text, prefix.bytes, end) {
+            self.margins(text, end, &mut prefix);
         }
         prefix
     }
 
+    #[inline(never)]
+    fn margins(&mut self, text: &[u8], end: usize, prefix: &mut Prefix) {
+        for level in 0..self.margins.len() {
+            let margin = self.margins[level].len(text, prefix.bytes, end);
+            if margin == 0 {
+                break;
+            }
+            prefix.bytes += margin;
+            self.layers(text, prefix);
+        }
+    }
+
+    #[inline(always)]
     fn layers(&mut self, text: &[u8], prefix: &mut Prefix) {
         for _ in 0..LAYERS_MAX {
             let rest = &text[prefix.bytes..];
@@ -379,7 +387,7 @@ mod tests {
             ["12 | code", "a | b", "#12 DONE 0.1s", "#include <a>", "12:30", "[INFO] BUILD SUCCESS", "[1/2] x.o"]
         {
             let text = format!("{line}\nother\nlines\n");
-            assert_eq!(Peeler::default().prefix(text.as_bytes()).bytes, 0, "{line}");
+            assert_eq!(Peeler::default().prefix(text.as_bytes(), line.len()).bytes, 0, "{line}");
         }
     }
 
@@ -393,7 +401,7 @@ mod tests {
     fn an_empty_line_keeps_its_newline() {
         for line in ["2026-01-02T03:04:05Z", "web-1 | ", "web-1 |"] {
             let text = format!("{line}\nnext\n");
-            assert_eq!(Peeler::default().prefix(text.as_bytes()).bytes, line.len(), "{line}");
+            assert_eq!(Peeler::default().prefix(text.as_bytes(), line.len()).bytes, line.len(), "{line}");
         }
     }
 
@@ -401,8 +409,8 @@ mod tests {
     fn a_build_tool_and_a_checker_keep_the_tags_that_are_their_own() {
         for own in ["[ERROR] App.java:[3,4] x", "[ERROR] A.java:1:2: Bad. [JavadocMethod]", "[INFO] Running a.B"] {
             let text = format!("[ERROR] first\n{own}\n[ERROR] x\n");
-            assert_eq!(Peeler::default().prefix(text.as_bytes()).bytes, 0, "{own}");
+            assert_eq!(Peeler::default().prefix(text.as_bytes(), 13).bytes, 0, "{own}");
         }
-        assert_eq!(Peeler::default().prefix(b"[ERROR] alone\nnext\n").bytes, 0);
+        assert_eq!(Peeler::default().prefix(b"[ERROR] alone\nnext\n", 13).bytes, 0);
     }
 }

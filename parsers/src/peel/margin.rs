@@ -25,11 +25,41 @@ pub(super) struct Margins {
 }
 
 impl Margins {
-    /// Length of the margin behind the first `skip` bytes of `text`, whose first line is the one asked about.
-    pub(super) fn len(&mut self, text: &[u8], skip: usize) -> usize {
-        let rest = &text[skip..];
+    /// Whether the line behind `skip` may have a margin or end a block that has one: asked about every line, and most often
+    /// answered by a word or two.
+    #[inline]
+    pub(super) fn may_be(&mut self, text: &[u8], skip: usize, end: usize) -> bool {
+        if !self.has_begun || !self.margin.is_empty() {
+            return true;
+        }
+        let line = text.get(skip..end).unwrap_or(&[]);
+        match line.first() {
+            Some(b' ' | b'\t') => {
+                let blanks = blanks(line);
+                let word = &line[blanks..];
+                let may_be = match word.first() {
+                    None => return false,
+                    Some(b'>' | b'|' | 0xe2 | b'F' | b'=') => true,
+                    Some(_) => word.get(word_end(word) + 1).is_some_and(u8::is_ascii_digit),
+                };
+                // A headline stands above what is deeper.
+                if may_be || matches!(text.get(end + 1 + skip + blanks), Some(b' ' | b'\t')) {
+                    return true;
+                }
+            }
+            Some(b'>' | b'|' | 0xe2) => return true,
+            Some(_) => {}
+            None => return false,
+        }
+        self.above.clear();
+        false
+    }
+
+    /// Length of the margin behind the first `skip` bytes of `text`, whose first line is the one asked about and ends
+    /// at `end`.
+    pub(super) fn len(&mut self, text: &[u8], skip: usize, end: usize) -> usize {
+        let line = &text[skip.min(end)..end.min(skip + LINE_BYTES)];
         if !self.margin.is_empty() {
-            let line = first_line(rest);
             if let Some(length) = begins(line, &self.margin) {
                 return length;
             }
@@ -39,18 +69,16 @@ impl Margins {
             self.margin.clear();
         }
         let is_first = !self.has_begun;
-        let Some(first) = rest.first() else { return 0 };
-        match first {
-            b' ' | b'\t' | b'>' | b'|' | 0xe2 => {}
-            b'#' | b'/' | b';' | b'E' | b's' if is_first => {}
-            b'\n' => return 0,
-            _ => {
+        match line.first() {
+            Some(b' ' | b'\t' | b'>' | b'|' | 0xe2) => {}
+            Some(b'#' | b'/' | b';' | b'E' | b's') if is_first => {}
+            None => return 0,
+            Some(_) => {
                 self.has_begun = true;
                 self.above.clear();
                 return 0;
             }
         }
-        let line = first_line(rest);
         let blanks = blanks(line);
         // Nothing, or a mark with nothing behind it: the next line tells more.
         if blanks == line.len() || is_first && MARKS.contains(&std::str::from_utf8(line).unwrap_or("")) {
@@ -60,11 +88,13 @@ impl Margins {
         if is_first && self.is_whole(text, skip) {
             return begins(line, &self.margin).unwrap_or(0);
         }
-        let mark = mark(line, blanks);
+        // Below an indented bar stand a compiler's source and the members of an exception group.
+        let may_quote = matches!(line[blanks], b'>' | 0xe2) || line[blanks] == b'|' && blanks == 0;
+        let mark = if may_quote { mark(line, blanks) } else { 0 };
         if mark == 0 {
             self.above.clear();
             let margin = &line[..blanks];
-            let next = rest.get(line.len() + 1 + skip..).and_then(|next| next.strip_prefix(margin));
+            let next = text.get(end + 1 + skip..).and_then(|next| next.strip_prefix(margin));
             if blanks > 0 && blanks < MARGIN_BYTES_MAX && starts_block(&line[blanks..], next, margin) {
                 self.margin = margin.to_vec();
                 return blanks;
@@ -76,9 +106,7 @@ impl Margins {
             return 0;
         }
         self.above = marked.to_vec();
-        // Below an indented bar stand a compiler's source and the members of an exception group.
-        let may_quote = matches!(line[blanks], b'>') || line[blanks] == b'|' && blanks == 0 || line[blanks] == 0xe2;
-        if may_quote && is_quoted(text, skip, marked) {
+        if is_quoted(text, skip, marked) {
             self.margin = marked.to_vec();
             return mark;
         }
@@ -130,7 +158,7 @@ impl Margins {
             STANDARD => all.all(|line| place_first(&line[common.len().min(line.len())..], common, true)),
             _ => false,
         };
-        if common.is_empty() || is_own || is_mark && is_boxed(text, skip, common) {
+        if common.is_empty() || is_own || is_fragment(text, skip, common) || is_mark && is_boxed(text, skip, common) {
             return false;
         }
         let told = tells(text, skip, common, |line| has_failure(line) || has_pass(line));
@@ -163,6 +191,52 @@ fn tells(text: &[u8], skip: usize, margin: &[u8], more: impl Fn(&[u8]) -> bool) 
         }
     }
     false
+}
+
+/// Whether the lines are the rest of what a tool itself indents, its head cut away.
+fn is_fragment(text: &[u8], skip: usize, margin: &[u8]) -> bool {
+    let mut lines = near(text, skip)
+        .filter_map(|line| begins(line, margin).map(|length| &line[length..]))
+        .filter(|line| !line.trim_ascii().is_empty())
+        .peekable();
+    let Some(first) = lines.peek().map(|line| line.trim_ascii()) else { return false };
+    // Frames without their message, a place or carets without theirs.
+    if [b"at ".as_slice(), b"^", b"~", b"--> "].iter().any(|start| first.starts_with(start)) {
+        return true;
+    }
+    if !margin.iter().all(u8::is_ascii_whitespace) {
+        return false;
+    }
+    let is_member = ["- ", "* ", "\u{25cf} ", "\u{2022} "].iter().any(|start| first.starts_with(start.as_bytes()));
+    // `    a_test.go:6: message`
+    let is_test_log = place(first).is_some_and(|(name, numbers, _)| {
+        name.ends_with(b"_test.go") && numbers.iter().filter(|b| !b.is_ascii_digit()).eq([b':'].iter())
+    });
+    if is_member || is_test_log {
+        return true;
+    }
+    let mut places = 0;
+    for line in lines {
+        if line.starts_with(b"at ") && line.ends_with(b")") {
+            return true;
+        }
+        let Some((name, _, rest)) = place(line) else { continue };
+        places += 1;
+        // The first place tells: a finding's other places follow it.
+        let is_other = match rest.strip_prefix(b"- ") {
+            Some(text) => ![b"error".as_slice(), b"warning", b"message"].iter().any(|word| text.starts_with(word)),
+            None => margin == b"\t" && name.ends_with(b".go") && is_other_in_go(rest),
+        };
+        if places == 1 && is_other {
+            return true;
+        }
+    }
+    false
+}
+
+/// What stands behind the other places of a finding of Go: `other declaration of x`, `x refers to`, `x`.
+fn is_other_in_go(message: &[u8]) -> bool {
+    message.starts_with(b"other declaration of ") || message.ends_with(b" refers to") || !message.contains(&b' ')
 }
 
 /// A table or a box closes its lines with what it began them.
@@ -249,23 +323,34 @@ fn is_headline(line: &[u8], next: &[u8]) -> bool {
 
 /// `a.c:3:5: message`, `a.py:3: error: message`, `a.ts(3,5): error message`
 fn place_first(line: &[u8], margin: &[u8], goes_on: bool) -> bool {
-    let from = if line.get(1) == Some(&b':') { 2 } else { 0 };
-    let Some(end) = memchr::memchr3(b':', b'(', b' ', &line[from..]).map(|at| from + at) else { return false };
-    let name = &line[..end];
-    let extension = name.iter().rev().take_while(|b| b.is_ascii_alphanumeric() || **b == b'+').count();
-    let named = (1..=5).contains(&extension) && name.len() > extension && name[name.len() - extension - 1] == b'.';
-    let numbers = &line[end + 1..];
-    let length = numbers.iter().take_while(|b| b.is_ascii_digit() || matches!(b, b':' | b',' | b'-')).count();
-    let (numbers, rest) = numbers.split_at(length);
-    if !named || !numbers.first().is_some_and(u8::is_ascii_digit) {
-        return false;
-    }
-    let rest = rest.strip_prefix(b"): ").or_else(|| rest.strip_prefix(b" ")).unwrap_or(b"");
+    let Some((_, numbers, rest)) = place(line) else { return false };
     // Below a finding stand places that are its own, most often behind a tab; below a message its place alone.
     let columns = numbers.strip_suffix(b":").is_some_and(|numbers| numbers.contains(&b':'));
     let has_column = columns && !rest.is_empty() && goes_on && !margin.ends_with(b"\t");
     let severity = [b"error".as_slice(), b"warning", b"fatal error"].iter().find_map(|word| rest.strip_prefix(*word));
     has_column || severity.is_some_and(|rest| matches!(rest, [b':', ..] | [b' ', b'A'..=b'Z', ..]))
+}
+
+/// Where a place's name would end. Most often that is near: a search would cost more.
+fn word_end(line: &[u8]) -> usize {
+    line.iter().position(|b| matches!(b, b':' | b'(' | b' ')).unwrap_or(line.len())
+}
+
+/// A file's name, its numbers with the colons between and behind them, and what follows.
+fn place(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let from = if line.get(1) == Some(&b':') { 2 } else { 0 };
+    let end = from + word_end(&line[from..]);
+    let (name, numbers) = (&line[..end], line.get(end + 1..)?);
+    if !numbers.first().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    let extension = name.iter().rev().take_while(|b| b.is_ascii_alphanumeric() || **b == b'+').count();
+    if !(1..=5).contains(&extension) || name.len() <= extension || name[name.len() - extension - 1] != b'.' {
+        return None;
+    }
+    let length = numbers.iter().take_while(|b| b.is_ascii_digit() || matches!(b, b':' | b',' | b'-')).count();
+    let (numbers, rest) = numbers.split_at(length);
+    Some((name, numbers, rest.strip_prefix(b"): ").or_else(|| rest.strip_prefix(b" ")).unwrap_or(b"")))
 }
 
 fn has_failure(line: &[u8]) -> bool {
@@ -351,6 +436,26 @@ mod tests {
         let log =
             "=== RUN   TestA\n    a_test.go:6: error message\n    a_test.go:7: other\n--- FAIL: TestA (0.00s)\nFAIL\n";
         assert_eq!(read(log).tests.len(), 1);
+    }
+
+    #[test]
+    fn the_rest_of_what_a_tool_indents_gains_nothing() {
+        for text in [
+            "    main_test.go:6: Error message\n    main_test.go:7: Longer\n        error\n",
+            "  a/b.ts:2:17 - The parser expected to find a '}' here.\n    2   constructor() {\n                      ~\n",
+            "        ~\n\n  a/b.d.ts:2:15 - 'C' was also declared here.\n    2 declare class C {\n",
+        ] {
+            assert!(read(text).diagnostics.is_empty(), "{text}");
+        }
+        for text in ["\ta.go:9:7: x refers to\n\ta.go:9:7: x\n", "\ta.go:9:8: other declaration of fmt\n"] {
+            assert_eq!(read(text).diagnostics[0].severity, None, "{text}");
+        }
+        let frames = "      344 | \t},\n      345 | });\n\n      at Resolver._throwError (build/index.js:1031:11)\n";
+        assert_eq!(read(frames).traces.len(), 1);
+        assert_eq!(
+            read(&wrapped(frames, "# ").replace("      344 | \t},\n#       345 | });\n#\n# ", "")).traces.len(),
+            0
+        );
     }
 
     #[test]
