@@ -39,14 +39,7 @@ impl Reader for AnsibleLint {
             true => message.to_owned(),
             false => format!("{message}\n{about}"),
         };
-        sink.diagnostic(Diagnostic {
-            code: Some(code.to_owned()),
-            message,
-            file: Some(place.file.to_owned()),
-            line: Some(place.line),
-            column: place.column,
-            ..Diagnostic::default()
-        });
+        sink.diagnostic(Diagnostic { code: Some(code.to_owned()), message, ..place.diagnostic() });
         1
     }
 }

@@ -74,12 +74,7 @@ fn compiler(line: &str, lines: Lines<'_>, sink: &mut Sink) -> usize {
         read += 1;
     }
     let Some((first, others)) = places.split_first() else { return 0 };
-    let at = |place: &Place<'_>| Diagnostic {
-        file: Some(place.file.to_owned()),
-        line: Some(place.line),
-        column: place.column,
-        ..Diagnostic::default()
-    };
+    let at = |place: &Place<'_>| Diagnostic { ..place.diagnostic() };
     let related = others.iter().map(|place| Diagnostic { severity: Some(Severity::Note), ..at(place) }).collect();
     sink.diagnostic(Diagnostic { severity: Some(severity), message, related, ..at(first) });
     // The places end it; an empty line may follow.

@@ -86,10 +86,7 @@ fn message(place: Place<'_>, text: &str, sink: &Sink) -> Option<Diagnostic> {
         severity: (!checker).then_some(Severity::Error),
         code,
         message: text.to_owned(),
-        file: Some(place.file.to_owned()),
-        line: Some(place.line),
-        column: place.column,
-        ..Diagnostic::default()
+        ..place.diagnostic()
     })
 }
 

@@ -142,10 +142,7 @@ impl Reader for Golangci {
             severity: Some(Severity::Error),
             code: Some(code.to_owned()),
             message: message.to_owned(),
-            file: Some(place.file.to_owned()),
-            line: Some(place.line),
-            column: place.column,
-            ..Diagnostic::default()
+            ..place.diagnostic()
         };
         // `SA4006: this value of `x` is never used (staticcheck)`
         if let Some((check, rest)) = message.split_once(": ").filter(|(check, _)| is_check(check)) {
@@ -228,10 +225,7 @@ fn gosec(line: &str) -> Option<Diagnostic> {
         severity: Some(severity),
         code: Some(code.to_owned()),
         message: message.to_owned(),
-        file: Some(place.file.to_owned()),
-        line: Some(place.line),
-        column: place.column,
-        ..Diagnostic::default()
+        ..place.diagnostic()
     })
 }
 

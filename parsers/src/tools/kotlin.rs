@@ -127,14 +127,7 @@ fn is_kotlin(file: &str) -> bool {
 }
 
 fn finding(place: Place<'_>, severity: Option<Severity>, message: &str) -> Diagnostic {
-    Diagnostic {
-        severity,
-        message: message.to_owned(),
-        file: Some(place.file.to_owned()),
-        line: Some(place.line),
-        column: place.column,
-        ..Diagnostic::default()
-    }
+    Diagnostic { severity, message: message.to_owned(), ..place.diagnostic() }
 }
 
 #[cfg(test)]

@@ -31,14 +31,7 @@ impl Reader for Nix {
         // A step of the evaluation (`… while calling …`) has its place too, and is no finding.
         let above = (1..=ABOVE_MAX).filter_map(|n| lines.back(n)).map(str::trim).find(|text| !text.is_empty());
         let Some((severity, message)) = above.and_then(said) else { return 0 };
-        sink.diagnostic(Diagnostic {
-            severity: Some(severity),
-            message: message.to_owned(),
-            file: Some(place.file.to_owned()),
-            line: Some(place.line),
-            column: place.column,
-            ..Diagnostic::default()
-        });
+        sink.diagnostic(Diagnostic { severity: Some(severity), message: message.to_owned(), ..place.diagnostic() });
         1
     }
 }

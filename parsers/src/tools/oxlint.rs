@@ -45,10 +45,7 @@ impl Reader for Oxlint {
             severity: Some(severity),
             code: code.map(str::to_owned),
             message: text.to_owned(),
-            file: Some(place.file.to_owned()),
-            line: Some(place.line),
-            column: place.column,
-            ..Diagnostic::default()
+            ..place.diagnostic()
         };
         let mut read = 1;
         while let Some(line) = lines.ahead(read).filter(|_| read < BLOCK_LINES_MAX) {

@@ -1,5 +1,7 @@
 //! Positions as compilers and runtimes write them, and names in quotes.
 
+use crate::Diagnostic;
+
 /// A file and where in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place<'a> {
@@ -44,6 +46,16 @@ impl<'a> Place<'a> {
             (Some(_) | None, _) => (None, rest),
         };
         Some((Self { file: &line[..at], line: row, column }, text))
+    }
+
+    /// A finding there, of which nothing else is known yet.
+    pub(super) fn diagnostic(&self) -> Diagnostic {
+        Diagnostic {
+            file: Some(self.file.to_owned()),
+            line: Some(self.line),
+            column: self.column,
+            ..Diagnostic::default()
+        }
     }
 }
 

@@ -155,14 +155,7 @@ fn by_spago(lines: Lines<'_>) -> Option<(Diagnostic, usize)> {
     number(which)?;
     number(all)?;
     let place = Place::colons(place.trim_end()).filter(|place| place.column.is_some() && !code.contains(' '))?;
-    let mut found = Diagnostic {
-        severity: Some(severity),
-        code: Some(code.to_owned()),
-        file: Some(place.file.to_owned()),
-        line: Some(place.line),
-        column: place.column,
-        ..Diagnostic::default()
-    };
+    let mut found = Diagnostic { severity: Some(severity), code: Some(code.to_owned()), ..place.diagnostic() };
     let mut body = Body::default();
     let mut read = 1;
     while let Some(line) = lines.ahead(read).filter(|_| read < BLOCK_LINES_MAX) {

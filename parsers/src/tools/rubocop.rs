@@ -149,10 +149,7 @@ fn finding(place: Place<'_>, letter: &str, text: &str) -> Diagnostic {
         severity: severity(letter),
         code: code.map(str::to_owned),
         message: message.to_owned(),
-        file: Some(place.file.to_owned()),
-        line: Some(place.line),
-        column: place.column,
-        ..Diagnostic::default()
+        ..place.diagnostic()
     }
 }
 

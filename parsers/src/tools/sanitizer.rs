@@ -138,10 +138,7 @@ impl Sanitizer {
             severity: Some(Severity::Error),
             code: Some(kind),
             message: rest.to_owned(),
-            file: Some(place.file.to_owned()),
-            line: Some(place.line),
-            column: place.column,
-            ..Diagnostic::default()
+            ..place.diagnostic()
         });
     }
 }

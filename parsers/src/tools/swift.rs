@@ -154,14 +154,7 @@ impl Swift {
             }
             return 1;
         }
-        let mut found = Diagnostic {
-            severity: Some(severity),
-            message: message.to_owned(),
-            file: Some(place.file.to_owned()),
-            line: Some(place.line),
-            column: place.column,
-            ..Diagnostic::default()
-        };
+        let mut found = Diagnostic { severity: Some(severity), message: message.to_owned(), ..place.diagnostic() };
         let caret = lines.ahead(2).and_then(marks).filter(|(column, _)| Some(*column) <= place.column);
         if let Some((column, width)) = caret.filter(|(column, width)| Some(*column) == place.column && *width > 1) {
             found.end_line = found.line;

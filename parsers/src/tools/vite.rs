@@ -54,10 +54,7 @@ fn rolldown(place: &str, lines: Lines<'_>, sink: &mut Sink) -> usize {
         severity: Some(Severity::Error),
         code: code.map(str::to_owned),
         message: message.to_owned(),
-        file: Some(place.file.to_owned()),
-        line: Some(place.line),
-        column: place.column,
-        ..Diagnostic::default()
+        ..place.diagnostic()
     };
     let mut read = 1;
     while let Some(line) = lines.ahead(read).filter(|_| read < BLOCK_LINES_MAX) {

@@ -104,10 +104,7 @@ fn parsable(line: &str) -> Option<Diagnostic> {
         severity: Some(severity),
         code: Some(code.to_owned()),
         message: message.to_owned(),
-        file: Some(place.file.to_owned()),
-        line: Some(place.line),
-        column: place.column,
-        ..Diagnostic::default()
+        ..place.diagnostic()
     })
 }
 
