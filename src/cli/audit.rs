@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Context, Format, FormatArgs, found};
 use crate::error::{Error, ExitCode, Result};
 use crate::output::Printer;
-use crate::output::escape::one_line;
+use crate::output::escape::name_in_line;
 use crate::output::human::style::{BOLD, DIM, GREEN, RED, RESET, YELLOW};
 use crate::store::RunDir;
 
@@ -136,7 +136,7 @@ fn files_text(files: &[Deed]) -> Vec<String> {
     let kinds = [(Change::Added, "added"), (Change::Changed, "changed"), (Change::Removed, "removed")];
     let line = |(change, name): (Change, &str)| {
         let paths: Vec<&Deed> = files.iter().filter(|deed| deed.change == change).collect();
-        let named: Vec<String> = paths.iter().take(NAMED_MAX).map(|deed| one_line(&deed.path)).collect();
+        let named: Vec<String> = paths.iter().take(NAMED_MAX).map(|deed| name_in_line(&deed.path)).collect();
         let more = match paths.len().saturating_sub(NAMED_MAX) {
             0 => String::new(),
             more => format!(" and {more} more"),

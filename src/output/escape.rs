@@ -22,7 +22,7 @@ pub fn escape(text: &str, sgr: Sgr) -> String {
 }
 
 /// A name in a line of others: no line begins in it. The rest is the printer's to escape.
-pub fn one_line(name: &str) -> String {
+pub fn name_in_line(name: &str) -> String {
     name.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t")
 }
 

@@ -2,7 +2,7 @@
 
 use greenroom_parsers::Verdict;
 
-use super::escape::one_line;
+use super::escape::name_in_line;
 use super::human::style::{BOLD, DIM, GREEN, RED, RESET, YELLOW};
 use super::jsonl::RunResult;
 use super::report::{verdict_colour, verdict_name};
@@ -48,7 +48,7 @@ pub fn render(result: &RunResult, patch: Option<&[u8]>) -> String {
     if !result.files_changed.is_empty() {
         let (added, removed) = patch.map_or((0, 0), count_lines);
         let shown =
-            result.files_changed.iter().take(FILES_MAX).map(|path| one_line(path)).collect::<Vec<_>>().join(", ");
+            result.files_changed.iter().take(FILES_MAX).map(|path| name_in_line(path)).collect::<Vec<_>>().join(", ");
         let more = result.files_changed.len().saturating_sub(FILES_MAX);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         row(&mut text, "changed", &format!("{shown}{more} {GREEN}+{added}{RESET} {RED}-{removed}{RESET}"));
@@ -190,5 +190,13 @@ mod tests {
     fn lines_are_counted_in_hunks_only() {
         let patch = b"--- a/x\n+++ b/x\n@@ -1,2 +1,3 @@\n a\n--- b\n+++ c\n+d\n--- a/y\n+++ b/y\n@@ -1 +0,0 @@\n-z\n";
         assert_eq!(count_lines(patch), (2, 2));
+    }
+
+    #[test]
+    fn a_files_name_begins_no_line() {
+        let mut result = RunResult::failed(&crate::error::Error::internal("x"));
+        result.files_changed = vec!["a\n  head     forged".into()];
+        let text = render(&result, None);
+        assert!(text.contains("a\\n  head     forged"), "{text}");
     }
 }
