@@ -56,7 +56,8 @@ pub(super) async fn image(
     if same_supervisor && engine.images().has(&newest.digest).await? {
         return Ok((newest, Traffic::default()));
     }
-    let (image, traffic) = match &origin.setup {
+    let has_own = !plan.setup.is_empty() || !origin.installs.is_empty();
+    let (image, traffic) = match origin.setup.as_ref().filter(|_| has_own) {
         Some(setup) => again(origin, setup, paths, engine, context).await.map_err(|error| {
             let why = if same_supervisor { "is gone" } else { "was made by another version of Greenroom" };
             Error::no_sandbox(format!("the image of run {} {why}, and cannot be made again", state.run))
@@ -66,10 +67,7 @@ pub(super) async fn image(
         None => (engine.prepare(&plan.image_name, &mut context.printer).await?.image, Traffic::default()),
     };
     if image.digest != newest.digest {
-        let packages = match origin.setup {
-            Some(_) => ", its packages installed anew: what no version pins may be newer",
-            None => "",
-        };
+        let packages = if has_own { ", its packages installed anew: some may be newer" } else { "" };
         context.printer.note(&format!("{DIM}image{RESET}  {} was made again{packages}", plan.image_name))?;
     }
     Ok((image, traffic))
