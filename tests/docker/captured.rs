@@ -3,10 +3,17 @@
 use serde_json::json;
 
 use super::{House, Run};
+use crate::support::Finished;
 
 fn play(house: &House, command: &str) -> Run {
     let model = house.script(&[&[("bash", json!({"command": command}))], &[("submit", json!({"summary": "done"}))]]);
     house.run_small(&model, &["--check", "test -f ready"])
+}
+
+/// What a later process makes of the run, taken back to that step.
+fn resumed_from(house: &House, step: &str) -> Finished {
+    assert_eq!(house.environment.greenroom(&["rewind", "last", "--to", step]).code, 0);
+    house.environment.greenroom(&["resume", "last"])
 }
 
 #[test]
@@ -50,8 +57,7 @@ fn a_path_too_long_to_be_unpacked_again_is_left_out_and_does_not_hold_the_run_up
     assert_eq!(run.ended(), ("verified", 0), "{}", run.finished);
     assert!(house.environment.greenroom(&["show", "last"]).stdout.contains("1 left out"), "{}", run.finished);
     // In a fresh sandbox, from the snapshot.
-    assert_eq!(house.environment.greenroom(&["rewind", "last", "--to", "1"]).code, 0);
-    let resumed = house.environment.greenroom(&["resume", "last"]);
+    let resumed = resumed_from(&house, "1");
     assert_eq!(resumed.code, 0, "{resumed}");
 }
 
@@ -65,16 +71,14 @@ fn a_damaged_content_is_named_where_it_is_needed_and_a_step_before_it_goes_on() 
     let pack = packs.map(|pack| pack.expect("an entry").path()).max_by_key(|pack| pack.metadata().expect("it").len());
     let pack = pack.expect("one at least");
     let mut bytes = std::fs::read(&pack).expect("the pack");
-    let half_way = bytes.len() / 4;
-    bytes[half_way] ^= 1;
+    let within = bytes.len() / 4;
+    bytes[within] ^= 1;
     std::fs::write(&pack, &bytes).expect("tampered");
     assert_eq!(house.environment.greenroom(&["audit", "last"]).code, 3, "the control: it is damaged");
-    assert_eq!(house.environment.greenroom(&["rewind", "last", "--to", "1"]).code, 0);
-    let refused = house.environment.greenroom(&["resume", "last"]);
+    let refused = resumed_from(&house, "1");
     let told = refused.stderr.contains("is damaged") && refused.stderr.contains("greenroom rewind");
     assert!(refused.code == 6 && told, "{refused}");
-    assert_eq!(house.environment.greenroom(&["rewind", "last", "--to", "0"]).code, 0);
-    let resumed = house.environment.greenroom(&["resume", "last"]);
+    let resumed = resumed_from(&house, "0");
     assert_eq!(resumed.code, 0, "{resumed}");
 }
 
